@@ -1,0 +1,1 @@
+"""The access broker: control plane, gateway and protocols."""

@@ -1,0 +1,1 @@
+"""The only place that knows everything: settings, wiring, processes, command line."""

@@ -1,0 +1,230 @@
+"""The site's keys: made once by `sallyport init`, read by the process that owns each.
+
+Private keys of the authorities lie sealed under the key-encryption key; the site root's key lies in a folder of its
+own, to be moved off the machine. SECURITY's key table says what each is for.
+"""
+
+import hashlib
+import ipaddress
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import asyncssh
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from broker.adapters.sealing import Sealer, associated_data
+from broker.app.layout import Layout
+from broker.app.settings import Settings
+from recorder.seal import generate_recipient
+
+_ROOT_DAYS: Final = 3650
+_LEAF_DAYS: Final = 397
+_BACKDATE: Final = timedelta(hours=1)
+KEY_ENCRYPTION_KEY: Final = "key-encryption.key"
+
+
+class AlreadyInitialised(Exception):
+    """This site has keys; making new ones would lock out every device and unseal nothing."""
+
+
+@dataclass(frozen=True)
+class ControlKeys:
+    """What the control plane holds in memory once its authorities are unsealed."""
+
+    sealer: Sealer
+    device_authority_key: CertificateIssuerPrivateKeyTypes
+    device_authority_pem: bytes
+    user_authority: asyncssh.SSHKey
+    site_key: bytes
+    recording_unseal_private: bytes
+    recording_unseal_public: bytes
+
+
+def vendor_face_name(site_name: str) -> str:
+    """The name in the vendor face's certificate."""
+    return f"vendor.{site_name}.sallyport"
+
+
+def host_key_alias(site_name: str) -> str:
+    """The name under which SSH clients know the SSH door."""
+    return f"sallyport-{site_name}"
+
+
+def audience_of(root_pem: bytes) -> bytes:
+    """Who a knock is for: the first 8 bytes of the hash of the site root's public key."""
+    key = x509.load_pem_x509_certificate(root_pem).public_key()
+    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).digest()[:8]
+
+
+def initialise(settings: Settings, now: datetime) -> None:
+    """Make every key of a new site.
+
+    Raises AlreadyInitialised when the site root exists.
+    """
+    layout = Layout.of(settings)
+    if layout.site_root.exists():
+        raise AlreadyInitialised(f"{layout.site_root} exists: this site has its keys already")
+    for folder in layout.folders(settings):
+        folder.path.mkdir(parents=True, exist_ok=True)
+        os.chown(folder.path, folder.uid, folder.gid)
+        folder.path.chmod(folder.mode)
+    users, name = settings.users, settings.site.name
+    root_key = ec.generate_private_key(ec.SECP256R1())
+    root = _authority(f"Sallyport site root {name}", root_key, now)
+    _write(layout.offline / "site-root.key", _pem(root_key), 0)
+
+    front_key = ec.generate_private_key(ec.SECP256R1())
+    front = _leaf(root, root_key, front_key, [x509.DNSName(vendor_face_name(name))], now)
+    _write(layout.gateway / "front.key", _pem(front_key), users.gateway)
+    _write(layout.gateway / "front.pem", _certificate(front), users.gateway)
+    plant_key = ec.generate_private_key(ec.SECP256R1())
+    plant_names = [x509.IPAddress(ipaddress.ip_address(settings.plant_face.host)), x509.DNSName(f"{name}.sallyport")]
+    plant = _leaf(root, root_key, plant_key, plant_names, now)
+    _write(layout.control / "plant-face.key", _pem(plant_key), users.control)
+    _write(layout.control / "plant-face.pem", _certificate(plant), users.control)
+
+    host_authority = asyncssh.generate_private_key("ssh-ed25519")
+    host_key = asyncssh.generate_private_key("ssh-ed25519")
+    host_certificate = host_authority.generate_host_certificate(
+        host_key,
+        "ssh-door",
+        principals=[host_key_alias(name)],
+        valid_after=now - _BACKDATE,
+        valid_before=now + timedelta(days=_LEAF_DAYS),
+    )
+    _write(layout.gateway / "ssh_host_key", host_key.export_private_key(), users.gateway)
+    _write(layout.gateway / "ssh_host_key-cert.pub", host_certificate.export_certificate(), users.gateway)
+    evidence_key = ed25519.Ed25519PrivateKey.generate()
+    _write(layout.gateway / "evidence.key", _pem(evidence_key), users.gateway)
+
+    sealer = _make_key_encryption_key(layout.control, users.control)
+    device_key = ec.generate_private_key(ec.SECP256R1())
+    device_authority = _authority(f"Sallyport device CA {name}", device_key, now)
+    user_authority = asyncssh.generate_private_key("ssh-ed25519")
+    unseal_private, unseal_public = generate_recipient()
+    sealed = {
+        "device-ca": _pem(device_key),
+        "ssh-user-ca": user_authority.export_private_key(),
+        "ssh-host-ca": host_authority.export_private_key(),
+        "site-key": secrets.token_bytes(32),
+        "recording-unseal": unseal_private,
+    }
+    for part, secret in sealed.items():
+        _write(layout.control / f"{part}.sealed", sealer.seal(secret, _bound(part)), users.control)
+    _write(layout.control / "recording-unseal.pub", unseal_public, users.control)
+
+    _publish(layout.public / "evidence.pem", _public_pem(evidence_key))
+    _publish(layout.device_authority, _certificate(device_authority))
+    _publish(layout.user_authority, user_authority.export_public_key())
+    _publish(layout.host_authority, host_authority.export_public_key())
+    _publish(layout.site_root, _certificate(root))
+
+
+def open_control_keys(layout: Layout) -> ControlKeys:
+    """Unseal what the control plane needs; call it as the control plane's user."""
+    sealer = Sealer.from_file(layout.control / KEY_ENCRYPTION_KEY)
+
+    def unseal(part: str) -> bytes:
+        return sealer.open((layout.control / f"{part}.sealed").read_bytes(), _bound(part))
+
+    device_key = serialization.load_pem_private_key(unseal("device-ca"), None)
+    if not isinstance(device_key, ec.EllipticCurvePrivateKey):
+        raise TypeError("the device authority's key is not an elliptic-curve key")
+    return ControlKeys(
+        sealer=sealer,
+        device_authority_key=device_key,
+        device_authority_pem=layout.device_authority.read_bytes(),
+        user_authority=asyncssh.import_private_key(unseal("ssh-user-ca")),
+        site_key=unseal("site-key"),
+        recording_unseal_private=unseal("recording-unseal"),
+        recording_unseal_public=(layout.control / "recording-unseal.pub").read_bytes(),
+    )
+
+
+def _bound(part: str) -> bytes:
+    return associated_data("site-authority", {"part": part})
+
+
+def _make_key_encryption_key(folder: Path, uid: int) -> Sealer:
+    key = secrets.token_bytes(32)
+    _write(folder / KEY_ENCRYPTION_KEY, key, uid)
+    return Sealer(key)
+
+
+def _authority(name: str, key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    usage = x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    return (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - _BACKDATE)
+        .not_valid_after(now + timedelta(days=_ROOT_DAYS))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def _leaf(
+    issuer: x509.Certificate,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    key: ec.EllipticCurvePrivateKey,
+    names: list[x509.GeneralName],
+    now: datetime,
+) -> x509.Certificate:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, str(names[0].value))])
+    return (
+        x509.CertificateBuilder(issuer.subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - _BACKDATE)
+        .not_valid_after(now + timedelta(days=_LEAF_DAYS))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
+        .sign(issuer_key, hashes.SHA256())
+    )
+
+
+def _pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _public_pem(key: ed25519.Ed25519PrivateKey) -> bytes:
+    return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _certificate(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _write(path: Path, content: bytes, uid: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    os.chown(path, uid, uid)
+
+
+def _publish(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    path.chmod(0o644)

@@ -1,0 +1,205 @@
+"""The site's settings: one TOML file, typed, with unknown keys as errors.
+
+Standard library only, because the root supervisor reads it too. Each setting declares its type, default and meaning
+here and nowhere else; `sallyport config` prints them.
+"""
+
+import dataclasses
+import ipaddress
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
+SectionT = TypeVar("SectionT")
+
+
+class SettingsError(Exception):
+    """The settings cannot be used: says which key, what is wrong and what is expected."""
+
+
+def _setting(help_text: str, default: Any = dataclasses.MISSING, factory: Any = dataclasses.MISSING) -> Any:
+    return field(default=default, default_factory=factory, metadata={"help": help_text})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteSection:
+    """Who this plant is and where its data lies."""
+
+    name: str = _setting("short name of the site: small letters, digits, hyphens")
+    state_dir: str = _setting("keys, database and recordings", "/var/lib/sallyport")
+    run_dir: str = _setting("sockets of the running processes", "/run/sallyport")
+    ssh_domain: str = _setting("engineers reach targets as <target>.<ssh_domain>", "plant")
+    database_url: str = _setting("SQLAlchemy address; empty means SQLite in state_dir", "")
+    language: str = _setting("language of new people: zh-CN or en", "zh-CN")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VendorFaceSection:
+    """The side that vendors reach, hidden behind the knock."""
+
+    host: str = _setting("address that vendors' clients connect to")
+    interface: str = _setting("network interface of that address")
+    listen: str = _setting("address to listen on; empty means host", "")
+    tls_port: int = _setting("TCP port of the vendor face (TLS)", 443)
+    ssh_port: int = _setting("TCP port of the SSH door", 22)
+    knock_ports: list[int] = _setting("UDP ports the guard listens on", factory=lambda: [62201])
+    window_seconds: int = _setting("how long one knock opens its door (1-30)", 8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlantFaceSection:
+    """The side of administrators and auditors, on the management network only."""
+
+    host: str = _setting("address of the console")
+    interface: str = _setting("network interface of that address")
+    port: int = _setting("TCP port of the console (TLS)", 8443)
+    networks: list[str] = _setting("prefixes that may reach the console")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsersSection:
+    """The four unprivileged user ids; they need no entry in the password file."""
+
+    opener: int = _setting("firewall writer", 61184)
+    guard: int = _setting("knock judge", 61185)
+    gateway: int = _setting("sessions", 61186)
+    control: int = _setting("database, policy, console", 61187)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitsSection:
+    """Bounds that policy may not exceed."""
+
+    grant_hours: int = _setting("longest window of one grant", 12)
+    autonomy_seconds: int = _setting("how long a session lives on without the control plane", 300)
+    idle_seconds: int = _setting("a session without input ends after this time", 1800)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything a site configures."""
+
+    site: SiteSection
+    vendor_face: VendorFaceSection
+    plant_face: PlantFaceSection
+    users: UsersSection = field(default_factory=UsersSection)
+    limits: LimitsSection = field(default_factory=LimitsSection)
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.site.name):
+            raise SettingsError("site.name: use small letters, digits and hyphens, at most 42")
+        if not _NAME.fullmatch(self.site.ssh_domain):
+            raise SettingsError("site.ssh_domain: use small letters, digits and hyphens")
+        if self.site.language not in {"zh-CN", "en"}:
+            raise SettingsError("site.language: zh-CN or en")
+        for key, path in (("site.state_dir", self.site.state_dir), ("site.run_dir", self.site.run_dir)):
+            if not Path(path).is_absolute():
+                raise SettingsError(f"{key}: an absolute path is needed, not {path!r}")
+        for key, address in (("vendor_face.host", self.vendor_face.host), ("plant_face.host", self.plant_face.host)):
+            _check_address(key, address)
+        ports = (self.vendor_face.tls_port, self.vendor_face.ssh_port, self.plant_face.port)
+        for port in (*ports, *self.vendor_face.knock_ports):
+            if not 1 <= port <= 65535:
+                raise SettingsError(f"a port lies between 1 and 65535, not {port}")
+        if not self.vendor_face.knock_ports or len(self.vendor_face.knock_ports) > 8:
+            raise SettingsError("vendor_face.knock_ports: one to eight ports")
+        if self.vendor_face.tls_port == self.vendor_face.ssh_port:
+            raise SettingsError("vendor_face: tls_port and ssh_port must differ")
+        if not 1 <= self.vendor_face.window_seconds <= 30:
+            raise SettingsError("vendor_face.window_seconds: between 1 and 30")
+        for network in self.plant_face.networks:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                raise SettingsError(f"plant_face.networks: {network!r} is no prefix such as 10.20.0.0/24") from None
+        if not self.plant_face.networks:
+            raise SettingsError("plant_face.networks: name at least one prefix that may reach the console")
+        users = dataclasses.astuple(self.users)
+        if len(set(users)) != len(users) or 0 in users:
+            raise SettingsError("users: four different ids, none of them 0")
+
+
+def _check_address(key: str, address: str) -> None:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        raise SettingsError(f"{key}: an IP address is needed, not {address!r}") from None
+
+
+def load(path: Path) -> Settings:
+    """Read and check a settings file.
+
+    Raises SettingsError naming the key when something is missing, unknown or of the wrong type.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read ({error.strerror}); name the file with --config") from None
+    try:
+        return parse(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from None
+
+
+def parse(document: Mapping[str, Any]) -> Settings:
+    """Settings from a parsed TOML document."""
+    hints = get_type_hints(Settings)
+    unknown = set(document) - set(hints)
+    if unknown:
+        raise SettingsError(f"unknown section [{sorted(unknown)[0]}]; known are {', '.join(hints)}")
+    sections = {}
+    for name, section_class in hints.items():
+        values = document.get(name, {})
+        if not isinstance(values, dict):
+            raise SettingsError(f"[{name}] must be a section")
+        sections[name] = _section(name, section_class, values)
+    return Settings(**sections)
+
+
+def _section(name: str, section_class: type[SectionT], values: Mapping[str, Any]) -> SectionT:
+    hints = get_type_hints(section_class)
+    for key, value in values.items():
+        if key not in hints:
+            raise SettingsError(f"unknown key {name}.{key}; known are {', '.join(hints)}")
+        if not _fits(value, hints[key]):
+            raise SettingsError(f"{name}.{key}: expected {_type_name(hints[key])}, got {value!r}")
+    missing = [
+        part.name
+        for part in dataclasses.fields(section_class)  # type: ignore[arg-type]
+        if part.default is dataclasses.MISSING
+        and part.default_factory is dataclasses.MISSING
+        and part.name not in values
+    ]
+    if missing:
+        raise SettingsError(f"{name}.{missing[0]} is missing")
+    return section_class(**values)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if get_origin(kind) is list:
+        return isinstance(value, list) and all(_fits(item, get_args(kind)[0]) for item in value)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, kind)
+
+
+def _type_name(kind: Any) -> str:
+    return f"a list of {get_args(kind)[0].__name__}" if get_origin(kind) is list else str(kind.__name__)
+
+
+def described() -> list[tuple[str, str, str, str]]:
+    """Every setting as (key, type, default, meaning), for people."""
+    rows = []
+    for section_name, section_class in get_type_hints(Settings).items():
+        hints = get_type_hints(section_class)
+        for part in dataclasses.fields(section_class):
+            if part.default_factory is not dataclasses.MISSING:
+                default = repr(part.default_factory())
+            else:
+                default = "required" if part.default is dataclasses.MISSING else repr(part.default)
+            rows.append((f"{section_name}.{part.name}", _type_name(hints[part.name]), default, part.metadata["help"]))
+    return rows

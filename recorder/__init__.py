@@ -1,0 +1,1 @@
+"""Sealed session recordings: writing, verifying, replaying. Imports neither `broker` nor `spa_knock`."""

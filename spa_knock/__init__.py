@@ -1,0 +1,1 @@
+"""The knock: wire format, vendor client, guard and opener. Imports neither `broker` nor `recorder`."""

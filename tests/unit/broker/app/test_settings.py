@@ -1,0 +1,66 @@
+import copy
+from pathlib import Path
+
+import pytest
+
+from broker.app import settings
+
+_DOCUMENT = {
+    "site": {"name": "demo"},
+    "vendor_face": {"host": "203.0.113.10", "interface": "out0"},
+    "plant_face": {"host": "10.20.0.10", "interface": "mgmt0", "networks": ["10.30.0.0/24"]},
+}
+
+
+def _with(section: str, **values: object) -> dict[str, dict[str, object]]:
+    document = copy.deepcopy(_DOCUMENT)
+    document.setdefault(section, {}).update(values)
+    return document
+
+
+def test_the_shortest_file_gets_the_defaults() -> None:
+    read = settings.parse(_DOCUMENT)
+    assert read.vendor_face.tls_port == 443
+    assert read.vendor_face.knock_ports == [62201]
+    assert read.users.control == 61187
+
+
+@pytest.mark.parametrize(
+    ("document", "complaint"),
+    [
+        (_with("vendor_face", knock_port=1), "unknown key vendor_face.knock_port"),
+        (_with("extra"), r"unknown section \[extra\]"),
+        (_with("vendor_face", tls_port="443"), "vendor_face.tls_port: expected int"),
+        (_with("vendor_face", tls_port=True), "vendor_face.tls_port: expected int"),
+        (_with("vendor_face", knock_ports=[1, "2"]), "expected a list of int"),
+        (_with("vendor_face", host="broker.example"), "vendor_face.host: an IP address"),
+        (_with("vendor_face", tls_port=22), "must differ"),
+        (_with("vendor_face", window_seconds=31), "between 1 and 30"),
+        (_with("vendor_face", knock_ports=[0]), "between 1 and 65535"),
+        (_with("plant_face", networks=["everywhere"]), "is no prefix"),
+        (_with("plant_face", networks=[]), "at least one prefix"),
+        (_with("site", name="Demo Site"), "site.name"),
+        (_with("site", run_dir="run"), "absolute path"),
+        (_with("site", language="de"), "zh-CN or en"),
+        (_with("users", guard=61184), "four different ids"),
+        ({"site": {"name": "x"}}, "vendor_face.host is missing"),
+        ({**_DOCUMENT, "site": 3}, r"\[site\] must be a section"),
+    ],
+)
+def test_what_cannot_be_used_is_named(document: dict[str, object], complaint: str) -> None:
+    with pytest.raises(settings.SettingsError, match=complaint):
+        settings.parse(document)
+
+
+def test_a_file_that_is_not_there_or_not_toml_is_named(tmp_path: Path) -> None:
+    with pytest.raises(settings.SettingsError, match="cannot be read"):
+        settings.load(tmp_path / "absent.toml")
+    (tmp_path / "broken.toml").write_text("[site")
+    with pytest.raises(settings.SettingsError, match="not valid TOML"):
+        settings.load(tmp_path / "broken.toml")
+
+
+def test_every_setting_says_what_it_means() -> None:
+    rows = settings.described()
+    assert rows[0][:3] == ("site.name", "str", "required")
+    assert all(meaning for *_, meaning in rows)
