@@ -1,9 +1,9 @@
 """Alembic's entry: runs the history against the address it is given, on SQLite and PostgreSQL."""
 
+from alembic import context
 from sqlalchemy import create_engine
 from sqlmodel import SQLModel
 
-from alembic import context
 from broker.app import tables
 
 assert tables.ALL  # noqa: S101 - every domain's tables are registered by this import

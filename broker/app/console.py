@@ -20,7 +20,7 @@ _SECURITY_HEADERS: Final = {
 
 
 def content_security_policy(nonce: str) -> str:
-    """The console's policy (W3C CSP Level 3): own files only, styles by nonce, WebAssembly for the replay's terminal."""
+    """The console's policy (W3C CSP Level 3): own files, styles by nonce, WebAssembly for the replay."""
     return "; ".join(
         (
             "default-src 'none'",

@@ -94,7 +94,8 @@ def test_only_root_may_bring_a_site_up(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_supervisor_needs_nothing_but_the_standard_library() -> None:
     probe = (
         "import sys; sys.path.insert(0, '.'); import broker.app.supervisor; "
-        "print([name for name, module in sys.modules.items() if 'site-packages' in str(getattr(module, '__file__', 0))])"
+        "files = {name: str(getattr(module, '__file__', '')) for name, module in sys.modules.items()}; "
+        "print([name for name, file in files.items() if 'site-packages' in file])"
     )
     command = [sys.executable, "-S", "-c", probe]
     root = Path(__file__).parents[4]
