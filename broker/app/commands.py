@@ -59,6 +59,8 @@ def init(config: ConfigOption = DEFAULT_CONFIG) -> None:
     read = settings.load(config)
     keys.initialise(read, datetime.now(UTC))
     layout = Layout.of(read)
+    guard = [sys.executable, "-P", "-m", "spa_knock.guard", "--state-dir", str(layout.guard), "--init"]
+    subprocess.run(guard, check=True, user=read.users.guard, group=read.users.guard, extra_groups=[], cwd="/")
     _become_control(read)
     migrations.upgrade(layout.database_url(read))
     print(f"Site {read.site.name} is ready in {layout.state}.")
@@ -77,7 +79,7 @@ def first_admin(
     read = settings.load(config)
     _become_control(read)
     with wiring.opened(read) as house:
-        token = house.identities.first_administrator(username)
+        token = house.people.first_administrator(username).reveal()
     print(f"https://{read.plant_face.host}:{read.plant_face.port}/activate#{token}")
 
 

@@ -17,7 +17,6 @@ import asyncssh
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from broker.adapters.sealing import Sealer, associated_data
@@ -40,7 +39,7 @@ class ControlKeys:
     """What the control plane holds in memory once its authorities are unsealed."""
 
     sealer: Sealer
-    device_authority_key: CertificateIssuerPrivateKeyTypes
+    device_authority_key: ec.EllipticCurvePrivateKey
     device_authority_pem: bytes
     user_authority: asyncssh.SSHKey
     site_key: bytes
@@ -65,8 +64,8 @@ def audience_of(root_pem: bytes) -> bytes:
     return hashlib.sha256(spki).digest()[:8]
 
 
-def initialise(settings: Settings, now: datetime) -> None:
-    """Make every key of a new site.
+def initialise(settings: Settings, now: datetime, *, give_away: bool = True) -> None:
+    """Make every key of a new site and, with `give_away`, hand each to the user that owns it (needs root).
 
     Raises AlreadyInitialised when the site root exists.
     """
@@ -75,22 +74,24 @@ def initialise(settings: Settings, now: datetime) -> None:
         raise AlreadyInitialised(f"{layout.site_root} exists: this site has its keys already")
     for folder in layout.folders(settings):
         folder.path.mkdir(parents=True, exist_ok=True)
-        os.chown(folder.path, folder.uid, folder.gid)
+        if give_away:
+            os.chown(folder.path, folder.uid, folder.gid)
         folder.path.chmod(folder.mode)
-    users, name = settings.users, settings.site.name
+    name = settings.site.name
+    gateway, control = (settings.users.gateway, settings.users.control) if give_away else (None, None)
     root_key = ec.generate_private_key(ec.SECP256R1())
     root = _authority(f"Sallyport site root {name}", root_key, now)
-    _write(layout.offline / "site-root.key", _pem(root_key), 0)
+    _write(layout.offline / "site-root.key", _pem(root_key), None)
 
     front_key = ec.generate_private_key(ec.SECP256R1())
     front = _leaf(root, root_key, front_key, [x509.DNSName(vendor_face_name(name))], now)
-    _write(layout.gateway / "front.key", _pem(front_key), users.gateway)
-    _write(layout.gateway / "front.pem", _certificate(front), users.gateway)
+    _write(layout.gateway / "front.key", _pem(front_key), gateway)
+    _write(layout.gateway / "front.pem", _certificate(front), gateway)
     plant_key = ec.generate_private_key(ec.SECP256R1())
     plant_names = [x509.IPAddress(ipaddress.ip_address(settings.plant_face.host)), x509.DNSName(f"{name}.sallyport")]
     plant = _leaf(root, root_key, plant_key, plant_names, now)
-    _write(layout.control / "plant-face.key", _pem(plant_key), users.control)
-    _write(layout.control / "plant-face.pem", _certificate(plant), users.control)
+    _write(layout.control / "plant-face.key", _pem(plant_key), control)
+    _write(layout.control / "plant-face.pem", _certificate(plant), control)
 
     host_authority = asyncssh.generate_private_key("ssh-ed25519")
     host_key = asyncssh.generate_private_key("ssh-ed25519")
@@ -101,12 +102,12 @@ def initialise(settings: Settings, now: datetime) -> None:
         valid_after=now - _BACKDATE,
         valid_before=now + timedelta(days=_LEAF_DAYS),
     )
-    _write(layout.gateway / "ssh_host_key", host_key.export_private_key(), users.gateway)
-    _write(layout.gateway / "ssh_host_key-cert.pub", host_certificate.export_certificate(), users.gateway)
+    _write(layout.gateway / "ssh_host_key", host_key.export_private_key(), gateway)
+    _write(layout.gateway / "ssh_host_key-cert.pub", host_certificate.export_certificate(), gateway)
     evidence_key = ed25519.Ed25519PrivateKey.generate()
-    _write(layout.gateway / "evidence.key", _pem(evidence_key), users.gateway)
+    _write(layout.gateway / "evidence.key", _pem(evidence_key), gateway)
 
-    sealer = _make_key_encryption_key(layout.control, users.control)
+    sealer = _make_key_encryption_key(layout.control, control)
     device_key = ec.generate_private_key(ec.SECP256R1())
     device_authority = _authority(f"Sallyport device CA {name}", device_key, now)
     user_authority = asyncssh.generate_private_key("ssh-ed25519")
@@ -119,8 +120,8 @@ def initialise(settings: Settings, now: datetime) -> None:
         "recording-unseal": unseal_private,
     }
     for part, secret in sealed.items():
-        _write(layout.control / f"{part}.sealed", sealer.seal(secret, _bound(part)), users.control)
-    _write(layout.control / "recording-unseal.pub", unseal_public, users.control)
+        _write(layout.control / f"{part}.sealed", sealer.seal(secret, _bound(part)), control)
+    _write(layout.control / "recording-unseal.pub", unseal_public, control)
 
     _publish(layout.public / "evidence.pem", _public_pem(evidence_key))
     _publish(layout.device_authority, _certificate(device_authority))
@@ -154,7 +155,7 @@ def _bound(part: str) -> bytes:
     return associated_data("site-authority", {"part": part})
 
 
-def _make_key_encryption_key(folder: Path, uid: int) -> Sealer:
+def _make_key_encryption_key(folder: Path, uid: int | None) -> Sealer:
     key = secrets.token_bytes(32)
     _write(folder / KEY_ENCRYPTION_KEY, key, uid)
     return Sealer(key)
@@ -218,11 +219,12 @@ def _certificate(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _write(path: Path, content: bytes, uid: int) -> None:
+def _write(path: Path, content: bytes, uid: int | None) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
-    os.chown(path, uid, uid)
+    if uid is not None:
+        os.chown(path, uid, uid)
 
 
 def _publish(path: Path, content: bytes) -> None:

@@ -47,7 +47,6 @@ class VendorFaceSection:
     tls_port: int = _setting("TCP port of the vendor face (TLS)", 443)
     ssh_port: int = _setting("TCP port of the SSH door", 22)
     knock_ports: list[int] = _setting("UDP ports the guard listens on", factory=lambda: [62201])
-    window_seconds: int = _setting("how long one knock opens its door (1-30)", 8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +108,6 @@ class Settings:
             raise SettingsError("vendor_face.knock_ports: one to eight ports")
         if self.vendor_face.tls_port == self.vendor_face.ssh_port:
             raise SettingsError("vendor_face: tls_port and ssh_port must differ")
-        if not 1 <= self.vendor_face.window_seconds <= 30:
-            raise SettingsError("vendor_face.window_seconds: between 1 and 30")
         for network in self.plant_face.networks:
             try:
                 ipaddress.ip_network(network)

@@ -138,8 +138,6 @@ def programs(settings: Settings, config_path: Path, layout: Layout) -> tuple[Pro
                 str(layout.socket("knocks")),
                 "--doors",
                 "1,2",
-                "--window-seconds",
-                str(vendor.window_seconds),
             ),
             knocks,
         ),
@@ -226,7 +224,8 @@ class Supervisor:
             self._turn(0.2)
 
     def _turn(self, seconds: float) -> None:
-        readable, _, _ = select.select([self._notify, self._wake_reader], [], [], seconds)
+        watched: list[socket.socket | int] = [self._notify, self._wake_reader]
+        readable, _, _ = select.select(watched, [], [], seconds)
         if self._wake_reader in readable:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake_reader, 4096)
@@ -332,6 +331,7 @@ def _spawn(program: Program, environment: Mapping[str, str]) -> int:
         env = {
             "PATH": _PATH,
             "LANG": "C.UTF-8",
+            "HOME": "/nonexistent",
             "PYTHONSAFEPATH": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "LISTEN_FDS": str(len(moved)),

@@ -30,7 +30,7 @@ class Reactions:
         self._delivering = False
         database.on_commit(self._committed)
 
-    def subscribe(self, event_class: type[EventT], handler: Callable[[EventT], None]) -> None:
+    def subscribe(self, event_class: type[EventT], handler: Callable[[EventT], object]) -> None:
         """Have `handler` called with every committed event of this class."""
 
         def call(event: AuditEvent) -> None:

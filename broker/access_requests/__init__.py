@@ -1,0 +1,1 @@
+"""Asking for access: request, four-eyes approval, refusal, withdrawal, lapse."""

@@ -1,0 +1,60 @@
+"""The gateway process: its sockets, its keys, every protocol that is found."""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+from pathlib import Path
+
+from broker.app import logs
+from broker.app.layout import Layout
+from broker.app.settings import Settings, load
+from broker.gateway.gateway import Gateway, GatewayConfig
+from broker.protocols.catalogue import find_protocols
+from spa_knock.link.process import harden, listen_sockets, notify_ready
+
+
+def configuration(settings: Settings) -> GatewayConfig:
+    """The gateway's configuration, with the sockets that the supervisor passed."""
+    layout, sockets = Layout.of(settings), listen_sockets()
+    return GatewayConfig(
+        authority_socket=layout.socket("authority"),
+        vendor_socket=layout.socket("vendor"),
+        recordings_dir=layout.recordings,
+        state_dir=layout.gateway,
+        ssh_host_key_file=layout.gateway / "ssh_host_key",
+        ssh_host_certificate_file=layout.gateway / "ssh_host_key-cert.pub",
+        tls_chain_file=layout.gateway / "front.pem",
+        tls_key_file=layout.gateway / "front.key",
+        device_ca_file=layout.device_authority,
+        evidence_key_file=layout.gateway / "evidence.key",
+        tls=tuple(sockets.pop("tls")),
+        knocks=tuple(sockets.pop("knocks")),
+        protocols={name: tuple(listeners) for name, listeners in sockets.items()},
+        opener_socket=layout.socket("opener-gateway"),
+        guard_uid=settings.users.guard,
+    )
+
+
+async def _run(gateway: Gateway) -> None:
+    running = asyncio.ensure_future(gateway.run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, running.cancel)
+    loop.call_later(0.2, notify_ready)
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+def main() -> None:
+    """Entry point of the gateway process."""
+    harden()
+    parser = argparse.ArgumentParser(prog="sallyport gateway", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True)
+    arguments = parser.parse_args()
+    logs.configure("gateway")
+    asyncio.run(_run(Gateway(configuration(load(arguments.config)), find_protocols())))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""The control plane as one value: every service, and what the processes around it need of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fastapi import APIRouter
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from broker.access_requests import api as access_requests_api
+from broker.access_requests.service import AccessRequestService
+from broker.adapters.db.database import Database
+from broker.adapters.opener import Opener
+from broker.audit import api as audit_api
+from broker.audit.reactions import Reactions
+from broker.devices import api as devices_api
+from broker.devices.service import DeviceService
+from broker.grants import api as grants_api
+from broker.grants.service import GrantService
+from broker.identities import api as identities_api
+from broker.identities.access import PlantAccess, VendorAccess
+from broker.identities.model import VendorWelcome
+from broker.identities.service import PeopleService
+from broker.identities.sign_in import SignInService
+from broker.kernel.clock import Clock, milliseconds
+from broker.knock_link.service import KnockLinkService
+from broker.recordings import api as recordings_api
+from broker.recordings.service import RecordingService
+from broker.sessions import api as sessions_api
+from broker.sessions.authority import AuthorityServer
+from broker.sessions.reports import GatewayReports
+from broker.sessions.service import SessionsService
+from broker.targets import api as targets_api
+from broker.targets.service import TargetService
+from broker.vault import api as vault_api
+from broker.vault.service import VaultService
+
+
+@dataclass(frozen=True)
+class House:
+    """Every service of one site, built by `broker.app.wiring`."""
+
+    clock: Clock
+    database: Database
+    reactions: Reactions
+    opener: Opener
+    people: PeopleService
+    sign_in: SignInService
+    devices: DeviceService
+    targets: TargetService
+    vault: VaultService
+    requests: AccessRequestService
+    grants: GrantService
+    recordings: RecordingService
+    sessions: SessionsService
+    reports: GatewayReports
+    knock_link: KnockLinkService
+    authority: AuthorityServer
+    console_url: str
+
+    def plant_routers(self) -> list[APIRouter]:
+        """The routes of administrators and auditors."""
+        access = PlantAccess(self.sign_in)
+        read_audit = access.requires("audit.event.read")
+        return [
+            identities_api.plant_router(self.people, self.sign_in, access, self.console_url),
+            devices_api.plant_router(self.devices, access),
+            targets_api.plant_router(self.targets, access),
+            vault_api.plant_router(self.vault, access),
+            access_requests_api.plant_router(self.requests, access),
+            grants_api.plant_router(self.grants, access),
+            sessions_api.plant_router(self.sessions, access),
+            recordings_api.plant_router(self.recordings, access),
+            audit_api.plant_router(self.database, self.clock, read_audit),
+        ]
+
+    def vendor_routers(self) -> list[APIRouter]:
+        """The routes of vendors' engineers."""
+        access = VendorAccess(self.sign_in)
+        return [
+            identities_api.vendor_router(self.people, self.sign_in, access, self.welcome),
+            devices_api.vendor_router(self.devices, access),
+            targets_api.vendor_router(self.targets, access),
+            access_requests_api.vendor_router(self.requests, access, self.grants.ids_by_request),
+            grants_api.vendor_router(self.grants, access),
+        ]
+
+    def welcome(self) -> VendorWelcome:
+        """What a client learns of the site when its engineer signs in."""
+        facts, now = self.devices.facts, self.clock.now()
+        return VendorWelcome(
+            site_name=facts.name,
+            ssh_domain=facts.ssh_domain,
+            host_ca=facts.host_ca,
+            host_key_alias=facts.host_key_alias,
+            server_time_ms=milliseconds(now),
+            day_keys=tuple((one.day, one.key) for one in self.devices.day_keys(now)),
+        )
+
+    def jobs(self) -> Mapping[str, Callable[[], object]]:
+        """The periodic work, by name."""
+        return {
+            "deliver events": self.reactions.deliver_pending,
+            "lapse requests": self.requests.lapse_overdue,
+            "expire grants": self.grants.expire_over,
+            "forget ended sign-ins": self.sign_in.forget_ended,
+            "close overdue sessions": self.reports.close_overdue,
+        }
+
+    def readiness(self) -> dict[str, bool]:
+        """Which needed part answers."""
+        return {
+            "database": self._database_answers(),
+            "guard": self.knock_link.health().is_connected,
+            "gateway": bool(self.authority.workers),
+        }
+
+    def _database_answers(self) -> bool:
+        try:
+            with self.database.reading() as session:
+                session.connection().execute(text("SELECT 1"))
+        except SQLAlchemyError:
+            return False
+        return True

@@ -1,0 +1,214 @@
+"""Builds the control plane, and holds the one list of who reacts to what."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+from broker.access_requests.events import AccessRequestApproved
+from broker.access_requests.model import Limits
+from broker.access_requests.service import AccessRequestService
+from broker.adapters.db.database import Database
+from broker.adapters.opener import Opener
+from broker.app import keys
+from broker.app.house import House
+from broker.app.layout import Layout
+from broker.app.settings import Settings
+from broker.audit.model import AuditEvent
+from broker.audit.reactions import Reactions
+from broker.audit.store import EventAppender
+from broker.devices.certificates import DeviceAuthority
+from broker.devices.events import (
+    DeviceEnrolled,
+    DeviceInvited,
+    DeviceResumed,
+    DeviceRetired,
+    DeviceSuspended,
+    DeviceTrusted,
+    InviteBurnt,
+)
+from broker.devices.model import Endpoint, SiteFacts
+from broker.devices.service import DeviceService
+from broker.grants.certificates import SshUserAuthority
+from broker.grants.events import GrantExpired, GrantFinished, GrantIssued, GrantRevoked
+from broker.grants.service import GrantService
+from broker.identities.events import PersonSuspended
+from broker.identities.factors import Passwords
+from broker.identities.service import PeopleService
+from broker.identities.sign_in import SignInService
+from broker.kernel.clock import SystemClock
+from broker.knock_link.facts import DeviceRosterSource, Knocks
+from broker.knock_link.model import RosterGrant
+from broker.knock_link.service import KnockLinkService
+from broker.policy.rules import standard_rules
+from broker.recordings.service import RecordingService
+from broker.sessions.authority import AuthorityServer
+from broker.sessions.reports import GatewayReports
+from broker.sessions.service import SessionsService
+from broker.targets.service import TargetService
+from broker.vault.service import VaultService
+
+
+def site_facts(settings: Settings, layout: Layout) -> SiteFacts:
+    """What a client must know of this site."""
+    root_pem = layout.site_root.read_bytes()
+    vendor = settings.vendor_face
+    return SiteFacts(
+        name=settings.site.name,
+        audience_hex=keys.audience_of(root_pem).hex(),
+        root_pem=root_pem.decode("ascii"),
+        vendor_face=Endpoint(vendor.host, vendor.tls_port),
+        vendor_face_name=keys.vendor_face_name(settings.site.name),
+        ssh=Endpoint(vendor.host, vendor.ssh_port),
+        knock_host=vendor.host,
+        knock_ports=tuple(vendor.knock_ports),
+        ssh_domain=settings.site.ssh_domain,
+        host_ca=layout.host_authority.read_text(encoding="ascii").strip(),
+        host_key_alias=keys.host_key_alias(settings.site.name),
+    )
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[House]:
+    """The control plane of this site, as the control plane's user; closed again at the end of the block."""
+    layout = Layout.of(settings)
+    clock = SystemClock()
+    database = Database(layout.database_url(settings), EventAppender(clock))
+    opener = Opener(layout.socket("opener-control"))
+    try:
+        house = _built(settings, layout, clock, database, opener)
+        subscribe(house)
+        yield house
+    finally:
+        opener.close()
+        database.close()
+
+
+def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Database, opener: Opener) -> House:
+    opened_keys = keys.open_control_keys(layout)
+    sealer = opened_keys.sealer
+    limits = settings.limits
+    policy = replace(
+        standard_rules(),
+        autonomy=timedelta(seconds=limits.autonomy_seconds),
+        idle=timedelta(seconds=limits.idle_seconds),
+    )
+    reactions = Reactions(database)
+    passwords = Passwords()
+    people = PeopleService(database, clock, sealer, passwords)
+    devices = DeviceService(
+        database,
+        clock,
+        sealer,
+        authority=DeviceAuthority(opened_keys.device_authority_pem, opened_keys.device_authority_key),
+        facts=site_facts(settings, layout),
+        site_key=opened_keys.site_key,
+        owners=people,
+    )
+    sign_in = SignInService(database, clock, sealer, devices, passwords)
+    targets = TargetService(database, clock)
+    vault = VaultService(database, clock, sealer, targets)
+    requests = AccessRequestService(
+        database,
+        clock,
+        people=people,
+        devices=devices,
+        targets=targets,
+        policy=policy,
+        limits=Limits(longest=timedelta(hours=limits.grant_hours)),
+    )
+    grants = GrantService(
+        database,
+        clock,
+        requests=requests,
+        people=people,
+        devices=devices,
+        targets=targets,
+        authority=SshUserAuthority.of_asyncssh(opened_keys.user_authority),
+    )
+    knocks = Knocks(database, devices)
+
+    def live_grants() -> Sequence[RosterGrant]:
+        return [
+            RosterGrant(grant.grant_id, device.device_id, grant.door, grant.not_before, grant.not_after)
+            for device in devices.roster_devices()
+            for grant in grants.live_grants_of(device.device_id)
+        ]
+
+    knock_link = KnockLinkService(
+        clock, DeviceRosterSource(devices, live_grants), knocks, guard_uid=settings.users.guard
+    )
+    recordings = RecordingService(
+        database,
+        clock,
+        recordings_dir=layout.recordings,
+        unseal_private=opened_keys.recording_unseal_private,
+    )
+    sessions = SessionsService(
+        database,
+        clock,
+        people=people,
+        devices=devices,
+        targets=targets,
+        vault=vault,
+        grants=grants,
+        recordings=recordings,
+        policy=policy,
+        audience=keys.audience_of(layout.site_root.read_bytes()),
+        unseal_public=opened_keys.recording_unseal_public,
+    )
+    reports = GatewayReports(database, clock, recordings)
+    authority = AuthorityServer(sessions, reports, clock, peer_uid=settings.users.gateway)
+    return House(
+        clock=clock,
+        database=database,
+        reactions=reactions,
+        opener=opener,
+        people=people,
+        sign_in=sign_in,
+        devices=devices,
+        targets=targets,
+        vault=vault,
+        requests=requests,
+        grants=grants,
+        recordings=recordings,
+        sessions=sessions,
+        reports=reports,
+        knock_link=knock_link,
+        authority=authority,
+        console_url=f"https://{settings.plant_face.host}:{settings.plant_face.port}",
+    )
+
+
+def subscribe(house: House) -> None:
+    """The reaction table of the product: every line is idempotent, because the outbox may deliver twice."""
+    on = house.reactions.subscribe
+
+    def push(_event: AuditEvent) -> None:
+        house.knock_link.push()
+
+    def shut_out(event: DeviceSuspended | DeviceRetired) -> None:
+        house.knock_link.revoke(event.subject)
+        house.sessions.end_sessions_of_device(event.subject, "device_not_trusted")
+        house.opener.revoke(house.devices.get(event.subject).mark)
+
+    on(AccessRequestApproved, lambda event: house.grants.issue(event.subject))
+    for changes_the_roster in (
+        DeviceInvited,
+        DeviceEnrolled,
+        InviteBurnt,
+        DeviceTrusted,
+        GrantIssued,
+        GrantRevoked,
+        GrantExpired,
+        GrantFinished,
+        PersonSuspended,
+    ):
+        on(changes_the_roster, push)
+    on(DeviceSuspended, shut_out)
+    on(DeviceRetired, shut_out)
+    on(DeviceResumed, lambda event: house.opener.unrevoke(house.devices.get(event.subject).mark))
+    on(DeviceResumed, push)
+    on(PersonSuspended, lambda event: house.sessions.end_sessions_of_person(event.subject, "person_suspended"))
+    on(GrantRevoked, lambda event: house.sessions.end_sessions_of_grant(event.subject, "grant_revoked"))
+    on(GrantExpired, lambda event: house.sessions.end_sessions_of_grant(event.subject, "grant_expired"))

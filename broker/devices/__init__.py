@@ -1,0 +1,1 @@
+"""Vendor workstations: invites, enrolment, device certificates and knock keys, trust."""

@@ -1,0 +1,75 @@
+"""What happened to invites and devices."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from broker.audit.model import AuditEvent
+from broker.kernel.sensitivity import Public, Sensitive
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceInvited(AuditEvent):
+    """A one-use invite was made. Subject: the invite."""
+
+    code: ClassVar[str] = "devices.invite.created"
+    person_id: Public[str]
+    certificate_sha256: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InviteBurnt(AuditEvent):
+    """An invite was used with a wrong code and is spent. Subject: the invite."""
+
+    code: ClassVar[str] = "devices.invite.burnt"
+    person_id: Public[str]
+    source: Sensitive[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceEnrolled(AuditEvent):
+    """A device used its invite and waits to be trusted. Subject: the device."""
+
+    code: ClassVar[str] = "devices.device.enrolled"
+    person_id: Public[str]
+    invite_id: Public[str]
+    name: Public[str]
+    key_storage: Public[str]
+    certificate_sha256: Public[str]
+    short_code: Public[str]
+    source: Sensitive[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceTrusted(AuditEvent):
+    """The short code was compared and the device is trusted. Subject: the device."""
+
+    code: ClassVar[str] = "devices.device.trusted"
+    person_id: Public[str]
+    invited_by: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceSuspended(AuditEvent):
+    """The device may do nothing until it is resumed. Subject: the device."""
+
+    code: ClassVar[str] = "devices.device.suspended"
+    person_id: Public[str]
+    mark: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceResumed(AuditEvent):
+    """A suspended device is trusted again. Subject: the device."""
+
+    code: ClassVar[str] = "devices.device.resumed"
+    person_id: Public[str]
+    mark: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceRetired(AuditEvent):
+    """The device is out of use for good; its knock key is erased. Subject: the device."""
+
+    code: ClassVar[str] = "devices.device.retired"
+    person_id: Public[str]
+    mark: Public[int]

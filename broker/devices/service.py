@@ -1,0 +1,387 @@
+"""Inviting, enrolling and trusting devices, and saying which of them may connect now."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Collection
+from datetime import datetime
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from sqlmodel import Session, col, select
+
+from broker.adapters.db.database import Database, UnitOfWork
+from broker.adapters.sealing import Sealer, associated_data
+from broker.devices import rules, store
+from broker.devices.certificates import DeviceAuthority, device_uri, invite_uri, requested_key, spki
+from broker.devices.errors import (
+    device_not_found,
+    device_not_trusted,
+    invite_refused,
+    name_unfit,
+    owner_not_found,
+    request_unfit,
+    short_code_differs,
+)
+from broker.devices.events import (
+    DeviceEnrolled,
+    DeviceInvited,
+    DeviceResumed,
+    DeviceRetired,
+    DeviceSuspended,
+    DeviceTrusted,
+    InviteBurnt,
+)
+from broker.devices.invite_text import invite_text
+from broker.devices.model import (
+    DayKey,
+    Device,
+    DeviceState,
+    Enrolment,
+    EnrolmentRequest,
+    Invite,
+    Owners,
+    RosterDevice,
+    SiteFacts,
+)
+from broker.devices.rules import DeviceCommand
+from broker.devices.store import DeviceRow, InviteRow
+from broker.kernel.clock import Clock, milliseconds
+from broker.kernel.ids import new_id
+from spa_knock.wire.keys import day_at, day_key
+
+_KEY_BYTES: Final = 32
+_CODE_BYTES: Final = 15
+
+
+class DeviceService:
+    """The registry of devices. `site_key` is the 32-byte K_site of which clients get day keys only."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        sealer: Sealer,
+        *,
+        authority: DeviceAuthority,
+        facts: SiteFacts,
+        site_key: bytes,
+        owners: Owners,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        if len(site_key) != _KEY_BYTES:
+            raise ValueError(f"the site key must have {_KEY_BYTES} bytes")
+        self._database = database
+        self._clock = clock
+        self._sealer = sealer
+        self._authority = authority
+        self._site_key = site_key
+        self._owners = owners
+        self._random = random
+        self.facts = facts
+
+    # -- inviting and enrolling ---------------------------------------------------------------------------------------
+
+    def invite(self, actor: str, person_id: str) -> Invite:
+        """Make an invite, good for one device of this person within 15 minutes.
+
+        Raises NotFound unless the person is a vendor's engineer who is not suspended.
+        """
+        if person_id not in self._owners.able_owners({person_id}):
+            raise owner_not_found()
+        now = self._clock.now()
+        invite_id, expires_at = new_id("inv", now), now + rules.INVITE_VALID
+        key = Ed25519PrivateKey.generate()
+        knock_key = self._random(_KEY_BYTES)
+        code = secrets.token_urlsafe(_CODE_BYTES)
+        certificate = self._authority.issue(invite_uri(invite_id), invite_id, key.public_key(), now, rules.INVITE_VALID)
+        digest = hashlib.sha256(certificate.der).digest()
+        with self._database.unit_of_work() as unit:
+            unit.session.add(
+                InviteRow(
+                    id=invite_id,
+                    person_id=person_id,
+                    invited_by=actor,
+                    code_hash=_code_hash(code),
+                    public_key=spki(key.public_key()),
+                    certificate_sha256=digest,
+                    knock_key_sealed=self._sealer.seal(knock_key, knock_key_bound_to(invite_id)),
+                    mark=store.next_mark(unit.session),
+                    created_at=now,
+                    expires_at=expires_at,
+                )
+            )
+            unit.emit(
+                DeviceInvited(actor=actor, subject=invite_id, person_id=person_id, certificate_sha256=digest.hex())
+            )
+        text = invite_text(
+            self.facts,
+            invite_id=invite_id,
+            knock_key=knock_key,
+            day_keys=self.day_keys(now),
+            certificate_pem=certificate.chain_pem,
+            private_key_pem=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+            code=code,
+            expires_at_ms=milliseconds(expires_at),
+        )
+        return Invite(invite_id, person_id, text, expires_at)
+
+    def enrol(self, request: EnrolmentRequest) -> Enrolment:
+        """Turn an invite into a pending device; the invite is spent by it, and also by a wrong code.
+
+        Raises Invalid for a certificate request or name that cannot be used (the invite stays good), and Forbidden
+        `devices.invite_refused` for everything that is wrong with the invite.
+        """
+        public_key = requested_key(request.csr_pem)
+        if not rules.is_device_name(request.device_name):
+            raise name_unfit()
+        now = self._clock.now()
+        with self._database.unit_of_work() as unit:
+            invite = unit.session.get(InviteRow, request.invite_id)
+            if invite is None or not _is_same(invite.certificate_sha256, request.certificate_der):
+                raise invite_refused()
+            if invite.person_id not in self._owners.able_owners({invite.person_id}):
+                raise invite_refused()
+            if not store.burn(unit.session, invite.id, now):
+                raise invite_refused()
+            unit.session.refresh(invite)
+            if hmac.compare_digest(invite.code_hash, _code_hash(request.code)):
+                return self._enrol_within(unit, invite, request, spki(public_key), now)
+            unit.emit(
+                InviteBurnt(
+                    actor="system:enrolment", subject=invite.id, person_id=invite.person_id, source=request.source
+                )
+            )
+        raise invite_refused()
+
+    def _enrol_within(
+        self, unit: UnitOfWork, invite: InviteRow, request: EnrolmentRequest, public_key: bytes, now: datetime
+    ) -> Enrolment:
+        if unit.session.exec(select(DeviceRow.id).where(DeviceRow.public_key == public_key)).first() is not None:
+            raise request_unfit("key_in_use")
+        device_id, knock_key = new_id("dev", now), self._random(_KEY_BYTES)
+        certificate = self._authority.issue(
+            device_uri(device_id), device_id, requested_key(request.csr_pem), now, rules.CERTIFICATE_VALID
+        )
+        row = DeviceRow(
+            id=device_id,
+            person_id=invite.person_id,
+            invite_id=invite.id,
+            name=request.device_name,
+            state=DeviceState.PENDING,
+            key_storage=request.posture.key_storage,
+            operating_system=request.posture.operating_system,
+            short_code=rules.short_code(public_key),
+            public_key=public_key,
+            certificate=certificate.der,
+            certificate_not_after=certificate.not_after,
+            knock_key_sealed=self._sealer.seal(knock_key, knock_key_bound_to(device_id)),
+            mark=store.next_mark(unit.session),
+            invited_by=invite.invited_by,
+            enrolled_at=now,
+        )
+        unit.session.add(row)
+        unit.emit(
+            DeviceEnrolled(
+                actor=invite.person_id,
+                subject=device_id,
+                person_id=invite.person_id,
+                invite_id=invite.id,
+                name=row.name,
+                key_storage=row.key_storage,
+                certificate_sha256=hashlib.sha256(certificate.der).hexdigest(),
+                short_code=row.short_code,
+                source=request.source,
+            )
+        )
+        return Enrolment(store.device_of(row), certificate.chain_pem, knock_key, tuple(self.day_keys(now)))
+
+    # -- the life of a device -----------------------------------------------------------------------------------------
+
+    def trust(self, actor: str, device_id: str, short_code: str) -> Device:
+        """Trust a pending device whose owner read this short code aloud.
+
+        Whoever invited it may trust it too: both are kept, and the approval of its grants asks for somebody else.
+        Raises NotFound, Conflict `devices.wrong_state`, Invalid `devices.short_code_differs`.
+        """
+        now = self._clock.now()
+        with self._database.unit_of_work() as unit:
+            row = _row(unit.session, device_id)
+            row.state = rules.moved(row.state, DeviceCommand.TRUST)
+            if not rules.same_short_code(row.short_code, short_code):
+                raise short_code_differs()
+            row.trusted_by, row.trusted_at = actor, now
+            unit.session.add(row)
+            unit.emit(DeviceTrusted(actor=actor, subject=row.id, person_id=row.person_id, invited_by=row.invited_by))
+            return store.device_of(row)
+
+    def suspend(self, actor: str, device_id: str) -> Device:
+        """Stop a trusted device until it is resumed. Raises NotFound and Conflict `devices.wrong_state`."""
+        with self._database.unit_of_work() as unit:
+            row = self._move(unit, device_id, DeviceCommand.SUSPEND)
+            unit.emit(DeviceSuspended(actor=actor, subject=row.id, person_id=row.person_id, mark=row.mark))
+            return store.device_of(row)
+
+    def resume(self, actor: str, device_id: str) -> Device:
+        """Let a suspended device in again. Raises NotFound and Conflict `devices.wrong_state`."""
+        with self._database.unit_of_work() as unit:
+            row = self._move(unit, device_id, DeviceCommand.RESUME)
+            unit.emit(DeviceResumed(actor=actor, subject=row.id, person_id=row.person_id, mark=row.mark))
+            return store.device_of(row)
+
+    def retire(self, actor: str, device_id: str) -> Device:
+        """Take a device out of use for good and erase its knock key.
+
+        Raises NotFound and Conflict `devices.wrong_state`.
+        """
+        with self._database.unit_of_work() as unit:
+            row = self._move(unit, device_id, DeviceCommand.RETIRE)
+            row.knock_key_sealed = b""
+            unit.emit(DeviceRetired(actor=actor, subject=row.id, person_id=row.person_id, mark=row.mark))
+            return store.device_of(row)
+
+    @staticmethod
+    def _move(unit: UnitOfWork, device_id: str, command: DeviceCommand) -> DeviceRow:
+        row = _row(unit.session, device_id)
+        row.state = rules.moved(row.state, command)
+        unit.session.add(row)
+        return row
+
+    # -- who may connect ----------------------------------------------------------------------------------------------
+
+    def verify_connection(self, device_id: str, certificate_der: bytes) -> Device:
+        """The device, when it is trusted now and this is its registered certificate, not expired.
+
+        Raises Forbidden `device_not_trusted` otherwise, without saying why.
+        """
+        with self._database.reading() as session:
+            return self.verify_connection_within(session, device_id, certificate_der)
+
+    def verify_connection_within(self, session: Session, device_id: str, certificate_der: bytes) -> Device:
+        """As `verify_connection`, read in the caller's transaction."""
+        row = session.get(DeviceRow, device_id)
+        if (
+            row is None
+            or row.state is not DeviceState.TRUSTED
+            or not hmac.compare_digest(row.certificate, certificate_der)
+            or row.certificate_not_after <= self._clock.now()
+        ):
+            raise device_not_trusted()
+        return store.device_of(row)
+
+    def verify_invite(self, invite_id: str, certificate_der: bytes) -> None:
+        """Check a connection made with an invite.
+
+        Raises Forbidden `devices.invite_refused` unless the invite is unused, in time, and this is its certificate.
+        """
+        with self._database.reading() as session:
+            row = session.get(InviteRow, invite_id)
+            if (
+                row is None
+                or row.used_at is not None
+                or row.expires_at <= self._clock.now()
+                or not _is_same(row.certificate_sha256, certificate_der)
+            ):
+                raise invite_refused()
+
+    def owner_of(self, device_id: str, certificate_der: bytes) -> str:
+        """The id of the owner of a connected device (what identities ask). Raises as `verify_connection`."""
+        return self.verify_connection(device_id, certificate_der).person_id
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def get(self, device_id: str) -> Device:
+        """One device. Raises NotFound."""
+        with self._database.reading() as session:
+            return self.get_within(session, device_id)
+
+    def get_within(self, session: Session, device_id: str) -> Device:
+        """One device, read in the caller's transaction. Raises NotFound."""
+        return store.device_of(_row(session, device_id))
+
+    def public_key_within(self, session: Session, device_id: str) -> bytes | None:
+        """The public key (DER SPKI) of a device or invite of that id, whatever its state.
+
+        For checking signed evidence.
+        """
+        row = session.get(DeviceRow, device_id) or session.get(InviteRow, device_id)
+        return row.public_key if row is not None else None
+
+    def several_within(self, session: Session, device_ids: Collection[str]) -> dict[str, Device]:
+        """Those of these devices that exist, by id, read in the caller's transaction."""
+        rows = session.exec(select(DeviceRow).where(col(DeviceRow.id).in_(device_ids))).all()
+        return {row.id: store.device_of(row) for row in rows}
+
+    def devices(self, *, limit: int = 200, before: str | None = None) -> list[Device]:
+        """Devices from the newest back, those before the id `before`."""
+        with self._database.reading() as session:
+            return store.devices(session, limit=limit, before=before)
+
+    def devices_of(self, person_id: str) -> list[Device]:
+        """Every device of a person, in the order they were enrolled in."""
+        with self._database.reading() as session:
+            query = select(DeviceRow).where(DeviceRow.person_id == person_id).order_by(col(DeviceRow.id))
+            return [store.device_of(row) for row in session.exec(query).all()]
+
+    def owner_names(self, devices: Collection[Device]) -> dict[str, str]:
+        """The display names of these devices' owners, by the person's id."""
+        return dict(self._owners.display_names({device.person_id for device in devices}))
+
+    # -- the guard's and the clients' keys ----------------------------------------------------------------------------
+
+    def day_keys(self, now: datetime) -> list[DayKey]:
+        """The gate keys a client may have: of the day (UTC) that `now` lies in and the 30 days after it."""
+        today = day_at(int(now.timestamp()))
+        return [DayKey(day, day_key(self._site_key, day)) for day in range(today, today + rules.DAYS_OF_GATE_KEYS)]
+
+    def roster_devices(self) -> list[RosterDevice]:
+        """Every device and invite that may knock now, with its knock key: for the guard's memory only."""
+        now = self._clock.now()
+        with self._database.reading() as session:
+            devices, invites = store.trusted_devices(session, now), store.open_invites(session, now)
+            owners = {row.person_id for row in devices} | {row.person_id for row in invites}
+            able = self._owners.able_owners(owners)
+            return [
+                self._roster_device(row, rules.VENDOR_DOORS, row.certificate_not_after)
+                for row in devices
+                if row.person_id in able
+            ] + [
+                self._roster_device(row, rules.INVITE_DOORS, row.expires_at) for row in invites if row.person_id in able
+            ]
+
+    def _roster_device(self, row: DeviceRow | InviteRow, doors: tuple[int, ...], not_after: datetime) -> RosterDevice:
+        return RosterDevice(
+            device_id=row.id,
+            knock_key=self._sealer.open(row.knock_key_sealed, knock_key_bound_to(row.id)),
+            public_key=row.public_key,
+            mark=row.mark,
+            allow_header_address=row.allow_header_address if isinstance(row, DeviceRow) else True,
+            doors=doors,
+            not_after=not_after,
+        )
+
+    @property
+    def site_key(self) -> bytes:
+        """K_site, for the guard's memory only."""
+        return self._site_key
+
+
+def _row(session: Session, device_id: str) -> DeviceRow:
+    row = session.get(DeviceRow, device_id)
+    if row is None:
+        raise device_not_found()
+    return row
+
+
+def knock_key_bound_to(device_id: str) -> bytes:
+    """The associated data of a sealed knock key: it opens for this device or invite only."""
+    return associated_data("knock key", {"device_id": device_id})
+
+
+def _code_hash(code: str) -> bytes:
+    return hashlib.sha256(b"sallyport invite code\0" + code.encode()).digest()
+
+
+def _is_same(certificate_sha256: bytes, certificate_der: bytes) -> bool:
+    return hmac.compare_digest(certificate_sha256, hashlib.sha256(certificate_der).digest())

@@ -1,0 +1,359 @@
+"""Runs one session: feeds events to its machine and carries out the commands, strictly in their order.
+
+Everything that can be done at once is done at once (a record is written before the send behind it); what takes time
+(lease, dialling, opening a channel, a hold) runs as a task and comes back as an event.
+"""
+
+import asyncio
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol, assert_never
+
+import structlog
+
+from broker.gateway import contract as c
+from broker.gateway.authority import Authority, RecordingFacts
+from broker.gateway.evidence import SUFFIX, Evidence
+from broker.gateway.local_link import PeerRefused, PeerSilent
+from broker.gateway.machine import Phase, SessionMachine
+from broker.gateway.permits import Admission, BadAnswer, Lease
+from recorder.errors import RecordingError
+from recorder.manifest import RecordingHeader
+from recorder.writer import RecordingWriter
+
+DIAL_SECONDS: Final = 20.0
+OPEN_CHANNEL_SECONDS: Final = 20.0
+
+_log = structlog.get_logger("gateway.session")
+
+
+class TargetRefused(Exception):
+    """The target could not be reached, is not the pinned one, or refuses; the words are for the engineer."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Legs(Protocol):
+    """A protocol's two connections, as the driver uses them. Only `dial` and `open_channel` may take time.
+
+    The others do not raise when their connection is gone already: that comes as an event.
+    """
+
+    async def dial(self, lease: Lease) -> None:
+        """Connects to the target. Raises TargetRefused."""
+        ...
+
+    async def open_channel(self, command: c.OpenChannel) -> None:
+        """Opens the channel on the target's side. Raises TargetRefused."""
+        ...
+
+    def send(self, command: c.Send) -> None: ...
+    def send_end(self, command: c.SendEnd) -> None: ...
+    def refuse(self, command: c.Refuse) -> None: ...
+    def message(self, command: c.Message) -> None: ...
+    def end_channel(self, command: c.EndChannel) -> None: ...
+    def close_target_channel(self, channel: int) -> None: ...
+    def resize(self, command: c.Resize) -> None: ...
+    def signal(self, command: c.Signal) -> None: ...
+    def send_break(self, command: c.Break) -> None: ...
+    def flow(self, command: c.Flow) -> None: ...
+
+    def drop_target(self) -> None:
+        """Cuts the target's leg at once, without sending what is buffered."""
+        ...
+
+    def drop_client(self, message: str) -> None:
+        """Disconnects the client after what was written to it."""
+        ...
+
+
+def read_clocks() -> c.Moment:
+    """Now on the wall clock and since boot."""
+    return c.Moment(time.time_ns() // 1_000_000, time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every session of a gateway shares."""
+
+    authority: Authority
+    recordings_dir: Path
+    evidence: Evidence
+    clocks: Callable[[], c.Moment] = read_clocks
+    random: Callable[[int], bytes] = field(default=secrets.token_bytes)
+
+
+class SessionDriver:
+    """One session from its admission to its `ended`. `run` returns when it is over."""
+
+    def __init__(self, admission: Admission, legs: Legs, around: Surroundings) -> None:
+        self.admission = admission
+        self._legs = legs
+        self._around = around
+        self._machine = SessionMachine(around.clocks())
+        self._inbox: deque[c.Event] = deque()
+        self._busy = False
+        self._over = asyncio.Event()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._running: set[asyncio.Task[None]] = set()
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._writer: RecordingWriter | None = None
+
+    @property
+    def session_id(self) -> str:
+        return self.admission.session_id
+
+    @property
+    def is_over(self) -> bool:
+        return self._machine.phase is Phase.CLOSED
+
+    async def run(self) -> None:
+        """Carries the session through. Cancelling it ends the session with the reason `gateway_stopped`."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                self.feed(c.Admitted(self.admission.permit))
+                if not self._around.authority.is_up:
+                    self.feed(c.ControlLost())
+                await self._over.wait()
+                for task in self._running:
+                    task.cancel()
+        finally:
+            if not self.is_over:
+                self.feed(c.PermitEnded("gateway_stopped"))
+            for timer in self._timers:
+                timer.cancel()
+
+    def feed(self, event: c.Event) -> None:
+        """Handles one event now; an event that arises while another is handled waits its turn."""
+        self._inbox.append(event)
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._inbox:
+                for command in self._machine.handle(self._inbox.popleft(), self._around.clocks()):
+                    if not self._carry_out(command):
+                        break  # the recorder failed: what stands behind an unwritten record is void
+        except BaseException:
+            # A fault in here must not leave a session that is neither judged nor recorded.
+            self._legs.drop_target()
+            self._legs.drop_client("")
+            self._finish("fault", None, broken=True)
+            raise
+        finally:
+            self._busy = False
+
+    def tick(self) -> None:
+        """Once a second: deadlines, and a signed head when one is due though nothing happens."""
+        self.feed(c.Ticked())
+        if self._writer is None or self.is_over:
+            return
+        try:
+            self._writer.tick(self._machine.elapsed_us(self._around.clocks()))
+        except RecordingError as error:
+            _log.error("recording_failed", session_id=self.session_id, error=str(error))
+            self.feed(c.RecorderFailed("the disk or the recorder failed"))
+
+    def _carry_out(self, command: c.Command) -> bool:
+        legs = self._legs
+        match command:
+            case c.Record():
+                return self._record(command)
+            case c.Send():
+                legs.send(command)
+            case c.SendEnd():
+                legs.send_end(command)
+            case c.AskLease():
+                if self._open_recording():
+                    self._spawn(self._lease())
+            case c.Dial(lease):
+                self._spawn(self._dial(lease))
+            case c.OpenChannel():
+                self._spawn(self._open_channel(command))
+            case c.Refuse():
+                legs.refuse(command)
+            case c.Message():
+                legs.message(command)
+            case c.EndChannel():
+                legs.end_channel(command)
+            case c.CloseTargetChannel(channel):
+                legs.close_target_channel(channel)
+            case c.Resize():
+                legs.resize(command)
+            case c.Signal():
+                legs.signal(command)
+            case c.Break():
+                legs.send_break(command)
+            case c.Flow():
+                legs.flow(command)
+            case c.StartTimer(channel, token, delay_ms):
+                self._start_timer(channel, token, delay_ms)
+            case c.AskHold():
+                self._spawn(self._hold(command))
+            case c.AskRenewal():
+                self._spawn(self._renew())
+            case c.Report(code, params):
+                self._around.authority.report(self.session_id, code, params)
+            case c.DropTarget():
+                legs.drop_target()
+            case c.Close(reason, message, exit_status, broken):
+                legs.drop_client(message)
+                self._finish(reason, exit_status, broken=broken)
+            case _:
+                assert_never(command)
+        return True
+
+    # -- the recording
+
+    def _open_recording(self) -> bool:
+        admission = self.admission
+        permit = admission.permit
+        header = RecordingHeader(
+            recording_id=admission.recording_id,
+            session_id=admission.session_id,
+            created_at_ms=self._around.clocks().wall_ms,
+            protocol=permit.protocol,
+            width=0,
+            height=0,
+            labels={"person": permit.person_name, "target": permit.target_name, "account": permit.account},
+        )
+        try:
+            self._writer = RecordingWriter.create(
+                self._around.recordings_dir / self._file_name(),
+                header=header,
+                recipient_public=admission.unseal_public,
+                now_ms=header.created_at_ms,
+                random=self._around.random,
+            )
+        except (RecordingError, OSError, ValueError) as error:
+            _log.error("recording_not_opened", session_id=self.session_id, error=str(error))
+            self._inbox.append(c.RecorderFailed("it could not be opened"))
+            return False
+        return True
+
+    def _file_name(self) -> str:
+        return self.admission.recording_id + SUFFIX
+
+    def _record(self, command: c.Record) -> bool:
+        if self._writer is None:
+            self._inbox.appendleft(c.RecorderFailed("it is not open"))
+            return False
+        try:
+            self._writer.append(command.frames)
+        except (RecordingError, OSError, ValueError) as error:
+            _log.error("recording_failed", session_id=self.session_id, error=str(error))
+            self._inbox.appendleft(c.RecorderFailed("the disk or the recorder failed"))
+            return False
+        return True
+
+    def _finish(self, reason: str, exit_status: int | None, *, broken: bool) -> None:
+        if self._over.is_set():
+            return
+        facts = self._close_recording(reason, broken=broken)
+        self._around.authority.ended(self.session_id, reason, facts, exit_status)
+        _log.info("session_ended", session_id=self.session_id, reason=reason, exit_status=exit_status)
+        self._over.set()
+
+    def _close_recording(self, reason: str, *, broken: bool) -> RecordingFacts | None:
+        writer = self._writer
+        if writer is None:
+            return None
+        now_ms = self._around.clocks().wall_ms
+        if not broken:
+            try:
+                head = writer.seal(reason, now_ms)
+            except (RecordingError, OSError, ValueError) as error:
+                _log.error("recording_not_sealed", session_id=self.session_id, error=str(error))
+            else:
+                return RecordingFacts(
+                    "sealed", head.frames, head.batches, head.bytes, head.chain_sha256, head.signature, now_ms
+                )
+        counts = writer.counts
+        writer.close_broken()
+        path = self._around.recordings_dir / self._file_name()
+        try:
+            return self._around.evidence.mark(path, reason, now_ms)
+        except (RecordingError, OSError) as error:
+            # The next start of the gateway marks it; control learns at once what was whole.
+            _log.error("recording_not_marked", session_id=self.session_id, error=str(error))
+        return RecordingFacts("broken", counts.frames, counts.batches, counts.offset, counts.chain_sha256, b"", now_ms)
+
+    # -- what takes time
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        if self._tasks is None or self._over.is_set():
+            work.close()
+            return
+        task = self._tasks.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    def _start_timer(self, channel: int, token: int, delay_ms: int) -> None:
+        def fired() -> None:
+            self._timers.discard(handle)
+            self.feed(c.TimerFired(channel, token))
+
+        handle = asyncio.get_running_loop().call_later(delay_ms / 1000, fired)
+        self._timers.add(handle)
+
+    async def _lease(self) -> None:
+        writer = self._writer
+        if writer is None:
+            return
+        try:
+            lease = await self._around.authority.lease(
+                self.session_id,
+                self.admission.permit.permit_id,
+                signing_public=writer.signing_public,
+                header_sha256=writer.header_sha256,
+                path=self._file_name(),
+            )
+        except PeerRefused as refusal:
+            self.feed(
+                c.OpeningFailed("lease_refused", refusal.message or "No credential may be used for this session.")
+            )
+        except (PeerSilent, BadAnswer) as error:
+            _log.error("no_lease", session_id=self.session_id, error=str(error))
+            self.feed(c.OpeningFailed("no_lease", "The broker's control does not answer. Try again in a minute."))
+        else:
+            self.feed(c.Leased(lease))
+
+    async def _dial(self, lease: Lease) -> None:
+        try:
+            async with asyncio.timeout(DIAL_SECONDS):
+                await self._legs.dial(lease)
+        except TargetRefused as refusal:
+            _log.warning("dial_failed", session_id=self.session_id, code=refusal.code, error=refusal.message)
+            self.feed(c.OpeningFailed(refusal.code, refusal.message))
+        except TimeoutError:
+            self.feed(c.OpeningFailed("target_offline", "The target does not answer."))
+        else:
+            self.feed(c.Dialed())
+
+    async def _open_channel(self, command: c.OpenChannel) -> None:
+        try:
+            async with asyncio.timeout(OPEN_CHANNEL_SECONDS):
+                await self._legs.open_channel(command)
+        except TargetRefused as refusal:
+            self.feed(c.ChannelFailed(command.channel, refusal.message))
+        except TimeoutError:
+            self.feed(c.ChannelFailed(command.channel, "it does not answer"))
+        else:
+            self.feed(c.ChannelOpened(command.channel))
+
+    async def _hold(self, command: c.AskHold) -> None:
+        allowed = await self._around.authority.hold(self.session_id, command.rule_id, command.text)
+        self.feed(c.HoldDecided(command.channel, allowed))
+
+    async def _renew(self) -> None:
+        not_after_ms = await self._around.authority.renew(self.session_id)
+        if not_after_ms is not None:
+            self.feed(c.Renewed(not_after_ms))

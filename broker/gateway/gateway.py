@@ -1,0 +1,221 @@
+"""The gateway as one object: its doors, its links, and the sessions that live in it."""
+
+import asyncio
+import secrets
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Final, Protocol
+
+import structlog
+
+from broker.gateway import contract as c
+from broker.gateway.authority import AdmitRequest, Authority, Order, OrderKind
+from broker.gateway.doorway import Doorway, ProvenConnection
+from broker.gateway.driver import Legs, SessionDriver, Surroundings
+from broker.gateway.evidence import Evidence
+from broker.gateway.knocks import Expectations, KnockListener
+from broker.gateway.opener_link import OpenerLink
+from broker.gateway.permits import Admission, Denial
+from broker.gateway.spool import Spool
+from broker.gateway.vendor_front import VendorFront, server_context
+
+VENDOR_DOOR: Final = 1
+MAX_SESSIONS: Final = 500
+_TICK_SECONDS: Final = 1.0
+
+_log = structlog.get_logger("gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """Everything the gateway is started with; it reads no settings of its own.
+
+    `tls`: listening sockets of the vendor face; `protocols`: those of each protocol by its name (`{"ssh": …}`);
+    `knocks`: Unix listeners for the guard, whose uid is `guard_uid` (None = any, for tests). Without `opener_socket`
+    flows are neither marked nor windows shut: for tests. The host key and certificate are OpenSSH files.
+    """
+
+    authority_socket: Path
+    vendor_socket: Path
+    recordings_dir: Path
+    state_dir: Path
+    ssh_host_key_file: Path
+    ssh_host_certificate_file: Path | None
+    tls_chain_file: Path
+    tls_key_file: Path
+    device_ca_file: Path
+    evidence_key_file: Path
+    tls: tuple[socket.socket, ...] = ()
+    protocols: Mapping[str, tuple[socket.socket, ...]] = field(default_factory=dict)
+    knocks: tuple[socket.socket, ...] = ()
+    opener_socket: Path | None = None
+    guard_uid: int | None = None
+    worker: str = "gateway-1"
+
+
+class Listener(Protocol):
+    """A protocol's engine: takes proven connections, makes sessions of them."""
+
+    async def start(self) -> None:
+        """Loads keys; called once before the door opens."""
+        ...
+
+    async def serve(self, connection: ProvenConnection) -> None:
+        """Serves one connection to its end."""
+        ...
+
+
+class TooManySessions(Exception):
+    """The gateway takes no more sessions at the moment."""
+
+
+class Sessions:
+    """The live sessions: admits, runs, and passes orders and time to them."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, SessionDriver] = {}
+        self._epochs: dict[str, int] = {}
+        self.around: Surroundings | None = None
+
+    def ids(self) -> list[str]:
+        return list(self._live)
+
+    async def admit(self, request: AdmitRequest) -> Admission | Denial:
+        """Asks control. Raises TooManySessions and what `Authority.admit` raises."""
+        if len(self._live) >= MAX_SESSIONS:
+            raise TooManySessions
+        return await self._surroundings.authority.admit(request)
+
+    def reject(self, admission: Admission, reason: str) -> None:
+        """Tells control that a session it admitted was not begun."""
+        self._surroundings.authority.ended(admission.session_id, reason, None, None)
+
+    def begin(self, admission: Admission, legs: Legs) -> SessionDriver:
+        """A session on its way: `run` it. From now on orders reach it."""
+        driver = SessionDriver(admission, legs, self._surroundings)
+        self._live[driver.session_id] = driver
+        return driver
+
+    async def run(self, driver: SessionDriver) -> None:
+        """Runs a session that `begin` made, to its end."""
+        early = self._surroundings.authority.early_order(driver.session_id)
+        if early is not None:
+            asyncio.get_running_loop().call_soon(self.obey, early)
+        try:
+            await driver.run()
+        finally:
+            self._live.pop(driver.session_id, None)
+            self._epochs.pop(driver.session_id, None)
+
+    def obey(self, order: Order) -> bool:
+        """Passes an order on; False when its session is not here. A freeze or thaw older than the last does nothing."""
+        driver = self._live.get(order.session_id)
+        if driver is None:
+            return False
+        late = order.epoch < self._epochs.get(order.session_id, 0)
+        self._epochs[order.session_id] = max(order.epoch, self._epochs.get(order.session_id, 0))
+        match order.kind:
+            case OrderKind.END:
+                driver.feed(c.PermitEnded(order.reason))
+            case OrderKind.CUT:
+                driver.feed(c.CutOrdered(order.reason))
+            case OrderKind.FREEZE if not late:
+                driver.feed(c.Frozen("order"))
+            case OrderKind.THAW if not late:
+                driver.feed(c.Thawed())
+            case _:
+                _log.info("order_without_effect", order=order.kind.value, session_id=order.session_id)
+        return True
+
+    def control_changed(self, up: bool) -> None:  # noqa: FBT001 - the callback of a link
+        for driver in list(self._live.values()):
+            driver.feed(c.ControlBack() if up else c.ControlLost())
+
+    async def tick(self) -> None:
+        """Lets every session look at its deadlines, once a second, until cancelled."""
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            for driver in list(self._live.values()):
+                driver.tick()
+
+    @property
+    def _surroundings(self) -> Surroundings:
+        if self.around is None:
+            raise RuntimeError("sessions are used before the gateway started")
+        return self.around
+
+
+class Gateway:
+    """`run` serves until it is cancelled; every session then ends with `gateway_stopped`."""
+
+    def __init__(self, config: GatewayConfig, specs: Sequence[c.ProtocolSpec]) -> None:
+        """`specs` are the protocols whose listeners may be loaded. Raises ValueError when a socket has no protocol."""
+        self._config = config
+        known = {spec.name: spec for spec in specs}
+        if missing := set(config.protocols) - set(known):
+            raise ValueError(f"no protocol is known for the sockets {sorted(missing)}")
+        self._specs = [spec for spec in specs if spec.name in (config.protocols)]
+        self.expectations = Expectations()
+        self.sessions = Sessions()
+
+    async def run(self) -> None:
+        """Opens the doors once everything behind them is ready.
+
+        Raises what reading a key file, the state folder or a listener raises: without a part it does not start.
+        """
+        config = self._config
+        boot_id = secrets.token_hex(16)
+        spool = Spool(config.state_dir / "spool.jsonl", boot_id)
+        authority = Authority(
+            config.authority_socket,
+            spool,
+            worker=config.worker,
+            boot_id=boot_id,
+            sessions=self.sessions.ids,
+            on_order=self.sessions.obey,
+            on_change=self.sessions.control_changed,
+        )
+        evidence = Evidence.load(config.evidence_key_file)
+        for lost in evidence.mark_left_over(config.recordings_dir):
+            authority.ended(lost.session_id, "gateway_crashed", lost.recording, None)
+        self.sessions.around = Surroundings(authority, config.recordings_dir, evidence)
+        opener = OpenerLink(config.opener_socket) if config.opener_socket is not None else None
+        try:
+            doors = await self._doors(authority, opener)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(authority.run())
+                if opener is not None:
+                    tasks.create_task(opener.run())
+                tasks.create_task(KnockListener(config.knocks, self.expectations, config.guard_uid).run())
+                tasks.create_task(self.sessions.tick())
+                for door in doors:
+                    tasks.create_task(door.run())
+        finally:
+            spool.close()
+
+    async def _doors(self, authority: Authority, opener: OpenerLink | None) -> list[Doorway]:
+        config = self._config
+
+        def report(code: str, params: dict[str, str | int]) -> None:
+            authority.report(None, code, params)
+
+        doors: list[Doorway] = []
+        if config.tls:
+            context = server_context(config.tls_chain_file, config.tls_key_file, config.device_ca_file)
+            front = VendorFront(context, config.vendor_socket)
+            doors.append(Doorway(config.tls, VENDOR_DOOR, self.expectations, opener, front.serve, report))
+        for spec in self._specs:
+            listener = _load(spec.listener)(config, self.sessions)
+            await listener.start()
+            sockets = config.protocols[spec.name]
+            doors.append(Doorway(sockets, spec.door, self.expectations, opener, listener.serve, report))
+        return doors
+
+
+def _load(name: str) -> Callable[[GatewayConfig, Sessions], Listener]:
+    module, _, attribute = name.partition(":")
+    factory: Callable[[GatewayConfig, Sessions], Listener] = getattr(import_module(module), attribute)
+    return factory

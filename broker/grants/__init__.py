@@ -1,0 +1,1 @@
+"""What an approved request gives: a window in time, short-lived SSH certificates, revocation."""

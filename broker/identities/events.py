@@ -1,0 +1,92 @@
+"""What happened to people and their sign-ins. No event holds a password, a code, a token or a seed."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from broker.audit.model import AuditEvent
+from broker.kernel.sensitivity import Public, Sensitive
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonCreated(AuditEvent):
+    """Somebody was given an account and an activation token. Subject: the person."""
+
+    code: ClassVar[str] = "identities.person.created"
+    username: Public[str]
+    role: Public[str]
+    company: Public[str | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdministratorBootstrapped(AuditEvent):
+    """Whoever commands the host had the first administrator's account made, or its activation renewed.
+
+    Subject: the person.
+    """
+
+    code: ClassVar[str] = "identities.administrator.bootstrapped"
+    username: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondFactorOffered(AuditEvent):
+    """An activation token was shown and a new seed was made for it. Subject: the person."""
+
+    code: ClassVar[str] = "identities.second_factor.offered"
+    source: Sensitive[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonActivated(AuditEvent):
+    """A person chose a password and a second factor; the activation token is spent. Subject: the person."""
+
+    code: ClassVar[str] = "identities.person.activated"
+    face: Public[str]
+    device_id: Public[str | None]
+    source: Sensitive[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonSuspended(AuditEvent):
+    """A person may do nothing more; their sign-ins are over. Subject: the person."""
+
+    code: ClassVar[str] = "identities.person.suspended"
+    username: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageChosen(AuditEvent):
+    """A person chose the console's language. Subject: the person."""
+
+    code: ClassVar[str] = "identities.language.chosen"
+    language: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedIn(AuditEvent):
+    """Somebody signed in with both factors. Subject: the sign-in."""
+
+    code: ClassVar[str] = "identities.sign_in.succeeded"
+    face: Public[str]
+    device_id: Public[str | None]
+    source: Sensitive[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignInRefused(AuditEvent):
+    """A sign-in failed. Subject: the person, or `system:unknown-person`; the caller is not told the reason."""
+
+    code: ClassVar[str] = "identities.sign_in.refused"
+    face: Public[str]
+    reason: Sensitive[str]
+    device_id: Public[str | None]
+    source: Sensitive[str]
+    failed_attempts: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedOut(AuditEvent):
+    """Somebody signed out. Subject: the sign-in."""
+
+    code: ClassVar[str] = "identities.sign_in.ended"
+    face: Public[str]

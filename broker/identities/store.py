@@ -1,0 +1,138 @@
+"""The tables of people, activation tokens and sign-ins. Tokens and cookies are kept as hashes, seeds sealed."""
+
+import hashlib
+from collections.abc import Collection
+from datetime import datetime
+from enum import Enum
+
+from sqlalchemy import LargeBinary, delete
+from sqlmodel import Field, Session, SQLModel, col, select
+
+from broker.adapters.db.columns import UtcDateTime, enum_column
+from broker.identities.model import Language, Person, PersonState, Role
+
+
+class Face(Enum):
+    """Where somebody signs in."""
+
+    PLANT = "plant"
+    VENDOR = "vendor"
+
+
+class PersonRow(SQLModel, table=True):
+    """Somebody with an account. `last_totp_step` makes each code good for one use."""
+
+    __tablename__ = "people"
+
+    id: str = Field(primary_key=True, max_length=40)
+    username: str = Field(max_length=64, unique=True)
+    display_name: str = Field(max_length=120)
+    role: Role = Field(sa_type=enum_column(Role))
+    company: str | None = Field(default=None, max_length=120)
+    language: Language = Field(sa_type=enum_column(Language))
+    state: PersonState = Field(sa_type=enum_column(PersonState))
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    password_hash: str | None = Field(default=None, max_length=255)
+    totp_sealed: bytes | None = Field(default=None, sa_type=LargeBinary)
+    last_totp_step: int | None = None
+    failed_attempts: int = 0
+    locked_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class ActivationRow(SQLModel, table=True):
+    """A one-use activation token, one for each person at most; `totp_sealed` is the seed shown with it."""
+
+    __tablename__ = "activations"
+
+    person_id: str = Field(primary_key=True, foreign_key="people.id", max_length=40)
+    token_hash: bytes = Field(sa_type=LargeBinary, unique=True)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+    totp_sealed: bytes | None = Field(default=None, sa_type=LargeBinary)
+
+
+class SignInRow(SQLModel, table=True):
+    """A console session or a vendor's API token; the latter is bound to a device and its certificate."""
+
+    __tablename__ = "sign_ins"
+
+    id: str = Field(primary_key=True, max_length=40)
+    face: Face = Field(sa_type=enum_column(Face))
+    token_hash: bytes = Field(sa_type=LargeBinary, unique=True)
+    person_id: str = Field(foreign_key="people.id", max_length=40, index=True)
+    csrf_token: str = Field(max_length=64)
+    device_id: str | None = Field(default=None, max_length=40)
+    certificate_sha256: bytes | None = Field(default=None, sa_type=LargeBinary)
+    started_at: datetime = Field(sa_type=UtcDateTime)
+    last_seen_at: datetime = Field(sa_type=UtcDateTime)
+
+
+def token_hash(token: str) -> bytes:
+    """What is kept of a token or cookie: they are random and long, so a plain hash is enough."""
+    return hashlib.sha256(b"sallyport token\0" + token.encode()).digest()
+
+
+def person_of(row: PersonRow) -> Person:
+    """A row as a value, without its factors."""
+    return Person(
+        id=row.id,
+        username=row.username,
+        display_name=row.display_name,
+        role=row.role,
+        state=row.state,
+        company=row.company,
+        language=row.language,
+        created_at=row.created_at,
+    )
+
+
+def person_named(session: Session, username: str) -> PersonRow | None:
+    """The person of that user name."""
+    return session.exec(select(PersonRow).where(PersonRow.username == username)).first()
+
+
+def people(session: Session, *, limit: int, after: str | None) -> list[Person]:
+    """People in the order they were entered in."""
+    query = select(PersonRow).order_by(col(PersonRow.id)).limit(limit)
+    if after is not None:
+        query = query.where(col(PersonRow.id) > after)
+    return [person_of(row) for row in session.exec(query).all()]
+
+
+def several(session: Session, person_ids: Collection[str]) -> list[Person]:
+    """Those of these people who exist."""
+    return [person_of(row) for row in session.exec(select(PersonRow).where(col(PersonRow.id).in_(person_ids))).all()]
+
+
+def has_active_administrator(session: Session) -> bool:
+    """Whether somebody administers the system already."""
+    query = select(PersonRow.id).where(
+        PersonRow.role == Role.SYSTEM_ADMINISTRATOR, PersonRow.state == PersonState.ACTIVE
+    )
+    return session.exec(query).first() is not None
+
+
+def activation_by_token(session: Session, token: str) -> ActivationRow | None:
+    """The activation that a token belongs to."""
+    return session.exec(select(ActivationRow).where(ActivationRow.token_hash == token_hash(token))).first()
+
+
+def sign_in_by_token(session: Session, face: Face, token: str) -> SignInRow | None:
+    """The sign-in that a cookie or token belongs to."""
+    query = select(SignInRow).where(SignInRow.token_hash == token_hash(token), SignInRow.face == face)
+    return session.exec(query).first()
+
+
+def end_sign_ins(session: Session, person_id: str) -> None:
+    """End every sign-in of a person."""
+    session.connection().execute(delete(SignInRow).where(col(SignInRow.person_id) == person_id))
+
+
+def forget_sign_ins_before(session: Session, face: Face, started_before: datetime, seen_before: datetime) -> int:
+    """Delete sign-ins that are over; returns how many."""
+    done = session.connection().execute(
+        delete(SignInRow).where(
+            col(SignInRow.face) == face,
+            (col(SignInRow.started_at) <= started_before) | (col(SignInRow.last_seen_at) <= seen_before),
+        )
+    )
+    return done.rowcount

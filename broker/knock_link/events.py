@@ -1,0 +1,34 @@
+"""What the guard's knocks tell the trail. Refused knocks are counted by the guard, not written one by one."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from broker.audit.model import AuditEvent
+from broker.kernel.sensitivity import Public, Sensitive
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnockAccepted(AuditEvent):
+    """A door was opened for a device's address. Subject: the device or invite."""
+
+    code: ClassVar[str] = "knock.accepted"
+    knock_id: Public[str]
+    door: Public[int]
+    grant_id: Public[str | None]
+    address: Sensitive[str]
+    window_seconds: Public[int]
+    signed_knock_sha256: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnockUnproved(AuditEvent):
+    """The guard told of a knock that its device did not sign: the guard is faulty or not itself.
+
+    Subject: the device named.
+    """
+
+    code: ClassVar[str] = "knock.unproved"
+    knock_id: Public[str]
+    door: Public[int]
+    address: Sensitive[str]
+    reason: Public[str]

@@ -1,0 +1,1 @@
+"""The index of session recordings, their verification, and replay that is itself audited."""

@@ -1,0 +1,189 @@
+"""The use-cases of recordings: opened and closed with their sessions, verified, replayed."""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Final
+
+from sqlmodel import Session, col, select
+
+from broker.adapters.db.database import Database, UnitOfWork
+from broker.kernel.clock import Clock
+from broker.kernel.ids import is_id
+from broker.recordings import errors, rules, store
+from broker.recordings.events import (
+    RecordingBroken,
+    RecordingOpened,
+    RecordingReplayed,
+    RecordingSealed,
+)
+from broker.recordings.model import (
+    ClosedFacts,
+    Details,
+    Marker,
+    OpenedFacts,
+    Recording,
+    RecordingCommand,
+    RecordingState,
+)
+from broker.recordings.reading import audited_chain, cast_lines, check_file, markers
+from broker.recordings.store import RecordingRow
+from recorder.errors import DamagedRecordingError
+from recorder.replay import Recording as RecordingFile
+from recorder.replay import open_recording
+
+_GATEWAY: Final = "system:gateway"
+_SUFFIX: Final = ".slyrec"
+
+
+def file_name_of(recording_id: str) -> str:
+    """The name of a recording's file: made of its id and nothing else.
+
+    Raises ValueError when the text is no recording's id.
+    """
+    if not is_id("rec", recording_id):
+        raise ValueError("not a recording's id")
+    return recording_id + _SUFFIX
+
+
+class RecordingService:
+    """The index over `recordings_dir`, and the one reader with the key (`unseal_private`) that opens recordings."""
+
+    def __init__(self, database: Database, clock: Clock, *, recordings_dir: Path, unseal_private: bytes) -> None:
+        self._database = database
+        self._clock = clock
+        self._dir = recordings_dir
+        self._unseal_private = unseal_private
+
+    # -- with a session, in its transaction ---------------------------------------------------------------------------
+
+    def open_within(self, unit: UnitOfWork, recording_id: str, session_id: str, facts: OpenedFacts) -> None:
+        """Enter a recording with its signing key, before its session is live."""
+        unit.session.add(
+            RecordingRow(
+                id=recording_id,
+                session_id=session_id,
+                file_name=file_name_of(recording_id),
+                state=RecordingState.OPEN,
+                signing_public=facts.signing_public,
+                header_sha256=facts.header_sha256,
+                opened_at=self._clock.now(),
+            )
+        )
+        unit.session.flush()
+        unit.emit(
+            RecordingOpened(
+                actor=_GATEWAY,
+                subject=recording_id,
+                session_id=session_id,
+                signing_key=facts.signing_public.hex(),
+                header_sha256=facts.header_sha256.hex(),
+            )
+        )
+
+    def close_within(self, unit: UnitOfWork, recording_id: str, facts: ClosedFacts) -> None:
+        """Enter a recording's end. One that was never opened, or is closed already, stays as it is."""
+        row = unit.session.get(RecordingRow, recording_id)
+        if row is None or row.state is not RecordingState.OPEN:
+            return
+        is_sealed = facts.state is RecordingState.SEALED
+        row.state = rules.moved(row.state, RecordingCommand.SEAL if is_sealed else RecordingCommand.BREAK)
+        row.closed_at = facts.closed_at
+        row.head_sha256, row.head_signature = facts.head_sha256, facts.head_signature
+        row.frames, row.batches, row.bytes_written = facts.frames, facts.batches, facts.bytes_written
+        unit.session.add(row)
+        unit.emit(_sealed(row) if is_sealed else _broken(row))
+
+    def break_within(self, unit: UnitOfWork, recording_id: str) -> None:
+        """Enter that a recording's end is not known. One that was never opened, or is closed, stays as it is."""
+        row = unit.session.get(RecordingRow, recording_id)
+        if row is None or row.state is not RecordingState.OPEN:
+            return
+        row.state = rules.moved(row.state, RecordingCommand.BREAK)
+        row.closed_at = self._clock.now()
+        unit.session.add(row)
+        unit.emit(_broken(row))
+
+    def known_within(self, session: Session, recording_ids: Collection[str]) -> frozenset[str]:
+        """Those of these recordings that were opened, read in the caller's transaction."""
+        query = select(RecordingRow.id).where(col(RecordingRow.id).in_(recording_ids))
+        return frozenset(session.exec(query).all())
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def details(self, recording_id: str) -> Details:
+        """A recording with its verification, made now by reading the whole file. Raises NotFound."""
+        recording = self._get(recording_id)
+        return check_file(self._path(recording), recording, self._clock.now())
+
+    def cast(self, actor: str, recording_id: str) -> Iterator[str]:
+        """The recording as lines of asciicast v2; that it was replayed is in the trail before the first line leaves.
+
+        Raises NotFound, Unavailable when the file is missing, Conflict when it cannot be opened. A file that is damaged
+        further on gives what stands before the damage.
+        """
+        recording = self._get(recording_id)
+        opened = self._open(recording)
+        self._audit(actor, recording, "cast")
+        return cast_lines(opened)
+
+    def markers(self, actor: str, recording_id: str) -> list[Marker]:
+        """The moments worth finding; reading them is in the trail too. Raises as `cast`."""
+        recording = self._get(recording_id)
+        opened = self._open(recording)
+        self._audit(actor, recording, "events")
+        return markers(opened.frames())
+
+    def _get(self, recording_id: str) -> Recording:
+        with self._database.reading() as session:
+            recording = store.get(session, recording_id)
+        if recording is None:
+            raise errors.not_found(recording_id)
+        return recording
+
+    def _path(self, recording: Recording) -> Path:
+        return self._dir / file_name_of(recording.id)
+
+    def _open(self, recording: Recording) -> RecordingFile:
+        try:
+            return open_recording(
+                self._path(recording),
+                self._unseal_private,
+                signing_public=recording.signing_public,
+                audited_chain=audited_chain(recording),
+            )
+        except FileNotFoundError:
+            raise errors.file_missing(recording.id) from None
+        except (DamagedRecordingError, OSError):
+            raise errors.not_readable(recording.id) from None
+
+    def _audit(self, actor: str, recording: Recording, what: str) -> None:
+        with self._database.unit_of_work() as unit:
+            unit.emit(RecordingReplayed(actor=actor, subject=recording.id, session_id=recording.session_id, what=what))
+
+
+def _sealed(row: RecordingRow) -> RecordingSealed:
+    head, signature = row.head_sha256 or b"", row.head_signature or b""
+    return RecordingSealed(
+        actor=_GATEWAY,
+        subject=row.id,
+        session_id=row.session_id,
+        signing_key=row.signing_public.hex(),
+        head_sha256=head.hex(),
+        head_signature=signature.hex(),
+        frames=row.frames,
+        batches=row.batches,
+        bytes_written=row.bytes_written,
+    )
+
+
+def _broken(row: RecordingRow) -> RecordingBroken:
+    return RecordingBroken(
+        actor=_GATEWAY,
+        subject=row.id,
+        session_id=row.session_id,
+        signing_key=row.signing_public.hex(),
+        head_sha256=row.head_sha256.hex() if row.head_sha256 is not None else None,
+        frames=row.frames,
+        batches=row.batches,
+        bytes_written=row.bytes_written,
+    )

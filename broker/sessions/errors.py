@@ -1,0 +1,47 @@
+"""The refusals of sessions."""
+
+from broker.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+
+
+def not_found(session_id: str) -> NotFound:
+    """No such session, or not to be seen by this caller."""
+    return NotFound("not_found", "There is no such session.", {"id": session_id})
+
+
+def not_in_state(state: str, command: str) -> Conflict:
+    """The session's state does not permit this."""
+    return Conflict(
+        "sessions.not_in_state",
+        f"The session is {state}; this cannot be done any more.",
+        {"state": state, "command": command},
+    )
+
+
+def other_permit() -> Forbidden:
+    """A lease was asked for with another permit than the session's."""
+    return Forbidden("sessions.other_permit", "The permit is not this session's.")
+
+
+def permit_over() -> Forbidden:
+    """The permit's time is over, or its grant, device or person is not in order any more."""
+    return Forbidden("sessions.permit_over", "The session's permit does not hold any more.")
+
+
+def other_recording() -> Invalid:
+    """The recording that was opened is not this session's."""
+    return Invalid("sessions.other_recording", "The recording is not the one this session was given.")
+
+
+def other_gateway() -> Forbidden:
+    """Another gateway worker than the one that admitted the session."""
+    return Forbidden("sessions.other_gateway", "The session belongs to another gateway.")
+
+
+def bad_reason() -> Invalid:
+    """The reason of an end is a code."""
+    return Invalid("invalid", "The reason of an end is a code of at most 60 characters.", {"field": "reason"})
+
+
+def words_needed() -> Invalid:
+    """Cutting a session needs words for its engineer."""
+    return Invalid("invalid", "Say why, in at most 200 characters.", {"field": "reason"})

@@ -1,0 +1,154 @@
+"""What the gateway tells of its sessions, taken once; and the sessions that no gateway holds any more."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import structlog
+from sqlmodel import Session
+
+from broker.adapters.db.database import Database, UnitOfWork
+from broker.kernel.clock import Clock, milliseconds
+from broker.kernel.ids import is_id
+from broker.recordings.service import RecordingService
+from broker.sessions import rules, store
+from broker.sessions.events import ReportGap, SessionEnded
+from broker.sessions.gateway_events import BLOCKED, audit_event
+from broker.sessions.model import (
+    Ended,
+    EndOrder,
+    GatewayIdentity,
+    OrderKind,
+    Report,
+    SessionCommand,
+    SessionState,
+)
+from broker.sessions.store import SessionRow
+
+_CONTROL: Final = "system:control"
+_GATEWAY: Final = "system:gateway"
+_log = structlog.get_logger(__name__)
+
+
+class GatewayReports:
+    """Takes the numbered messages of gateways. Each counts once; a number that is missing goes into the trail."""
+
+    def __init__(self, database: Database, clock: Clock, recordings: RecordingService) -> None:
+        self._database = database
+        self._clock = clock
+        self._recordings = recordings
+
+    def ended(self, gateway: GatewayIdentity, boot_id: str, seq: int, ended: Ended) -> None:
+        """A session is over, as the gateway says; taken once, whatever was known of it before."""
+        with self._database.unit_of_work() as unit:
+            if not self._take(unit, gateway.worker, boot_id, seq):
+                return
+            row = self._own_row(unit.session, gateway.worker, ended.session_id)
+            if row is None:
+                _log.warning("end_of_unknown_session", session=ended.session_id, worker=gateway.worker)
+                return
+            if ended.recording is not None:
+                self._recordings.close_within(unit, row.recording_id, ended.recording)
+            else:
+                self._recordings.break_within(unit, row.recording_id)
+            if row.state is not SessionState.CLOSED:
+                self._close(unit, row, ended.reason, ended.ended_at, ended.exit_status)
+
+    def report(self, gateway: GatewayIdentity, report: Report) -> None:
+        """What the gateway saw, into the trail, once for each number."""
+        with self._database.unit_of_work() as unit:
+            if not self._take(unit, gateway.worker, report.boot_id, report.seq):
+                return
+            row = self._own_row(unit.session, gateway.worker, report.session_id)
+            session_id, person_id = (row.id, row.person_id) if row is not None else (None, None)
+            for event in report.events:
+                audited = audit_event(event, session_id, person_id, gateway.worker)
+                if audited is not None:
+                    unit.emit(audited)
+            if row is not None:
+                row.commands_blocked += sum(event.code == BLOCKED for event in report.events)
+                unit.session.add(row)
+
+    def outstanding_orders(self, worker: str, held: Sequence[str]) -> list[EndOrder]:
+        """What a gateway that has just connected must still be told about the sessions it holds.
+
+        Sessions that it must end, and those that are over or unknown here.
+        """
+        now = self._clock.now()
+        with self._database.reading() as session:
+            orders = []
+            for session_id in held:
+                row = session.get(SessionRow, session_id) if is_id("ses", session_id) else None
+                if row is None or row.worker != worker or row.state is SessionState.CLOSED:
+                    orders.append(EndOrder(session_id, OrderKind.END, "unknown_session", milliseconds(now), worker))
+                elif row.state is SessionState.CLOSING:
+                    orders.append(store.end_order(row, now))
+            return orders
+
+    def close_missing(self, worker: str, held: Sequence[str], connected_at: datetime) -> int:
+        """Close what this worker had open before it connected and does not hold any more; returns how many.
+
+        Call it some time after the gateway connected, so that the ends it had spooled came first.
+        """
+        with self._database.unit_of_work() as unit:
+            missing = [
+                row
+                for row in store.open_sessions(unit.session, worker=worker)
+                if row.id not in held and row.admitted_at < connected_at
+            ]
+            for row in missing:
+                self._close_lost(unit, row, "gateway_lost")
+            return len(missing)
+
+    def close_overdue(self) -> int:
+        """Close sessions that never started, or whose gateway cannot hold them any more; returns how many."""
+        now = self._clock.now()
+        with self._database.reading() as session:
+            if not any(rules.lost_because(store.record_of(row), now) for row in store.open_sessions(session)):
+                return 0
+        closed = 0
+        with self._database.unit_of_work() as unit:
+            for row in store.open_sessions(unit.session):
+                reason = rules.lost_because(store.record_of(row), now)
+                if reason is not None:
+                    self._close_lost(unit, row, reason)
+                    closed += 1
+        return closed
+
+    def _close_lost(self, unit: UnitOfWork, row: SessionRow, reason: str) -> None:
+        self._recordings.break_within(unit, row.recording_id)
+        self._close(unit, row, reason, self._clock.now(), None)
+
+    @staticmethod
+    def _close(unit: UnitOfWork, row: SessionRow, reason: str, at: datetime, exit_status: int | None) -> None:
+        row.state = rules.moved(row.state, SessionCommand.END)
+        row.end_reason, row.ended_at, row.exit_status = reason[:80] or "unknown", at, exit_status
+        unit.session.add(row)
+        unit.emit(
+            SessionEnded(
+                actor=_GATEWAY,
+                subject=row.id,
+                grant_id=row.grant_id,
+                device_id=row.device_id,
+                reason=row.end_reason,
+                ended_at_ms=milliseconds(at),
+                exit_status=exit_status,
+                commands_blocked=row.commands_blocked,
+            )
+        )
+
+    @staticmethod
+    def _take(unit: UnitOfWork, worker: str, boot_id: str, seq: int) -> bool:
+        expected = store.advance_stream(unit.session, worker, boot_id, seq)
+        if expected is not None and seq > expected:
+            unit.emit(
+                ReportGap(
+                    actor=_CONTROL, subject=f"gateway:{worker}", boot_id=boot_id, expected_seq=expected, got_seq=seq
+                )
+            )
+        return expected is not None
+
+    @staticmethod
+    def _own_row(session: Session, worker: str, session_id: str | None) -> SessionRow | None:
+        row = session.get(SessionRow, session_id) if session_id is not None else None
+        return row if row is not None and row.worker == worker else None

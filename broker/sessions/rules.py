@@ -1,0 +1,81 @@
+"""The session's state machine and its time limits, as functions of values."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final
+
+from broker.sessions import errors
+from broker.sessions.model import SessionCommand, SessionRecord, SessionState
+
+MOVES: Final[Mapping[tuple[SessionState, SessionCommand], SessionState]] = MappingProxyType(
+    {
+        (SessionState.PENDING, SessionCommand.START): SessionState.LIVE,
+        (SessionState.PENDING, SessionCommand.ORDER_END): SessionState.CLOSING,
+        (SessionState.PENDING, SessionCommand.END): SessionState.CLOSED,
+        (SessionState.LIVE, SessionCommand.ORDER_END): SessionState.CLOSING,
+        (SessionState.LIVE, SessionCommand.END): SessionState.CLOSED,
+        (SessionState.CLOSING, SessionCommand.END): SessionState.CLOSED,
+    }
+)
+
+OPEN_STATES: Final = frozenset({SessionState.PENDING, SessionState.LIVE, SessionState.CLOSING})
+PENDING_LIMIT: Final = timedelta(seconds=60)
+ANSWER_LIMIT: Final = timedelta(seconds=10)
+WORDS_CHARACTERS: Final = 200
+_REASON: Final = re.compile(r"[a-z][a-z0-9_.]{0,59}")
+
+
+def moved(state: SessionState, command: SessionCommand) -> SessionState:
+    """The state after this command.
+
+    Raises Conflict (`sessions.not_in_state`) when the table has no such move.
+    """
+    after = MOVES.get((state, command))
+    if after is None:
+        raise errors.not_in_state(state.value, command.value)
+    return after
+
+
+def check_reason(reason: str) -> str:
+    """The code of an end (`grant_revoked`, `vendor_left`).
+
+    Raises Invalid when it is no code.
+    """
+    if _REASON.fullmatch(reason) is None:
+        raise errors.bad_reason()
+    return reason
+
+
+def check_words(reason: str) -> str:
+    """Words for the engineer whose session is cut, trimmed.
+
+    Raises Invalid when they are missing, too long or cannot be shown.
+    """
+    trimmed = " ".join(reason.split())
+    if not trimmed or len(trimmed) > WORDS_CHARACTERS or not trimmed.isprintable():
+        raise errors.words_needed()
+    return trimmed
+
+
+def lost_because(record: SessionRecord, now: datetime) -> str | None:
+    """Why an open session can be taken as over without its gateway's word, or None when it cannot.
+
+    A gateway ends a session at its permit's end, and with control silent at twice the autonomy at the latest; whatever
+    is open longer than that has no gateway any more.
+    """
+    if record.state is SessionState.PENDING and now >= record.admitted_at + PENDING_LIMIT:
+        return "never_started"
+    if record.state in OPEN_STATES and now >= record.not_after + timedelta(seconds=2 * record.autonomy_seconds):
+        return "gateway_lost"
+    return None
+
+
+def is_unanswered(record: SessionRecord, now: datetime) -> bool:
+    """Whether the gateway was ordered to end a session and stayed silent: the door itself must be closed then."""
+    return (
+        record.state is SessionState.CLOSING
+        and record.end_ordered_at is not None
+        and now >= record.end_ordered_at + ANSWER_LIMIT
+    )

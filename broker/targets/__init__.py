@@ -1,0 +1,1 @@
+"""Machines that may be reached: zones, targets with pinned host keys, accounts."""

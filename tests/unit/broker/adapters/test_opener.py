@@ -1,0 +1,84 @@
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from broker.adapters.opener import Opener
+from broker.kernel.errors import Unavailable
+from spa_knock.link.framing import Decoder, encode
+
+
+class _Listener:
+    """A socket that answers each message with what the test wants, and keeps what it heard."""
+
+    def __init__(self, path: Path) -> None:
+        self.heard: list[dict[str, object]] = []
+        self.answer: dict[str, object] | None = {"type": "done"}
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.bind(str(path))
+        self._socket.listen(5)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection:
+                decoder = Decoder()
+                while data := connection.recv(4096):
+                    self.heard += decoder.feed(data)
+                    if self.answer is None:
+                        break
+                    connection.sendall(encode(self.answer))
+
+    def stop(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join(5)
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[_Listener]:
+    made = _Listener(tmp_path / "opener.sock")
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def opener(tmp_path: Path, listener: _Listener) -> Iterator[Opener]:
+    made = Opener(tmp_path / "opener.sock")
+    yield made
+    made.close()
+
+
+def test_each_wish_is_one_message(opener: Opener, listener: _Listener) -> None:
+    opener.allow_egress("10.50.0.20", 22, 60)
+    opener.revoke(7)
+    assert [message["type"] for message in listener.heard] == ["egress", "revoke"]
+    assert listener.heard[0]["seconds"] == 60
+
+
+def test_a_refusal_is_raised_with_its_reason(opener: Opener, listener: _Listener) -> None:
+    listener.answer = {"type": "refused", "code": "mark_refused"}
+    with pytest.raises(Unavailable, match="mark_refused"):
+        opener.revoke(7)
+
+
+def test_an_opener_that_was_restarted_is_asked_again(opener: Opener, listener: _Listener) -> None:
+    opener.revoke(1)
+    listener.answer = None
+    with pytest.raises(Unavailable):
+        opener.revoke(2)
+    listener.answer = {"type": "done"}
+    opener.revoke(3)
+    assert listener.heard[-1]["mark"] == 3
+
+
+def test_an_opener_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="does not answer"):
+        Opener(tmp_path / "absent.sock").revoke(1)

@@ -1,0 +1,34 @@
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from broker.app import gateway_main
+from broker.app.settings import Settings
+
+
+def test_the_gateway_gets_the_sockets_that_the_supervisor_passed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as tls, socket.socket() as ssh, socket.socket(socket.AF_UNIX) as knocks:
+        passed = {"tls": [tls], "ssh": [ssh], "knocks": [knocks]}
+        monkeypatch.setattr(gateway_main, "listen_sockets", lambda: passed)
+        config = gateway_main.configuration(settings)
+        assert config.tls == (tls,)
+        assert config.protocols == {"ssh": (ssh,)}
+        assert config.knocks == (knocks,)
+    assert config.guard_uid == settings.users.guard
+
+
+def test_the_gateways_process_loads_no_database_and_no_web_framework() -> None:
+    probe = (
+        "import sys; import broker.app.gateway_main as g; [__import__(s.listener.split(':')[0]) "
+        "for s in g.find_protocols()]; print([n for n in ('sqlmodel', 'sqlalchemy', 'fastapi') if n in sys.modules])"
+    )
+    root = Path(__file__).parents[4]
+    printed = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=True, timeout=60, cwd=root
+    )
+    assert printed.stdout.strip() == "[]"

@@ -1,0 +1,85 @@
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.identities import rules
+from broker.identities.model import Role
+from broker.identities.testing import NOON
+
+
+def test_every_role_has_its_permissions_and_an_engineer_has_none() -> None:
+    assert set(rules.PERMISSIONS) == set(Role)
+    assert rules.permissions_of(Role.VENDOR_ENGINEER) == frozenset()
+
+
+def test_an_auditor_changes_nothing() -> None:
+    actions = {permission.rpartition(".")[2] for permission in rules.permissions_of(Role.AUDITOR)}
+    assert actions == {"read", "replay"}
+
+
+def test_nobody_both_stores_credentials_and_approves_requests() -> None:
+    for role in Role:
+        assert not {"vault.credential.put", "access_requests.request.approve"} <= rules.permissions_of(role)
+
+
+def test_only_the_system_administrator_makes_people_and_that_role_approves_nothing() -> None:
+    holders = [role for role in Role if "identities.person.create" in rules.permissions_of(role)]
+    assert holders == [Role.SYSTEM_ADMINISTRATOR]
+    assert "access_requests.request.approve" not in rules.permissions_of(Role.SYSTEM_ADMINISTRATOR)
+
+
+@pytest.mark.parametrize(
+    ("password", "fault"),
+    [
+        ("short", "too_short"),
+        ("x" * 257, "too_long"),
+        ("ababababababab", "too_uniform"),
+        ("i am wang.wei truly", "holds_username"),
+        ("correct horse battery", None),
+        ("正确的马电池订书钉安全可靠吗", None),
+    ],
+)
+def test_a_password_is_judged_by_length_and_obvious_weakness(password: str, fault: str | None) -> None:
+    assert rules.password_fault(password, "wang.wei") == fault
+
+
+def test_the_first_four_failures_lock_nobody_and_later_ones_back_off_to_a_quarter_of_an_hour() -> None:
+    waits = [rules.locked_until(count, NOON) for count in range(1, 30)]
+    assert waits[:4] == [None] * 4
+    assert waits[4] == NOON + timedelta(seconds=30)
+    assert waits[5] == NOON + timedelta(seconds=60)
+    assert waits[-1] == NOON + timedelta(minutes=15)
+
+
+@given(st.integers(min_value=5, max_value=10**6))
+def test_a_lock_always_ends_within_a_quarter_of_an_hour(failures: int) -> None:
+    until = rules.locked_until(failures, NOON)
+    assert until is not None
+    assert timedelta(seconds=30) <= until - NOON <= timedelta(minutes=15)
+
+
+def test_a_code_is_taken_one_step_early_or_late_but_never_at_or_before_the_last_used_step() -> None:
+    present = rules.totp_step(NOON)
+    assert set(rules.acceptable_steps(NOON, None)) == {present - 1, present, present + 1}
+    assert rules.acceptable_steps(NOON, present) == [present + 1]
+    assert rules.acceptable_steps(NOON, present + 1) == []
+
+
+def test_a_sign_in_ends_by_idleness_and_by_age() -> None:
+    limits = rules.CONSOLE_LIMITS
+    assert not rules.is_over(limits, NOON, NOON, NOON + timedelta(minutes=29))
+    assert rules.is_over(limits, NOON, NOON, NOON + timedelta(minutes=30))
+    late = NOON + timedelta(hours=12)
+    assert rules.is_over(limits, NOON, late - timedelta(minutes=1), late)
+
+
+@pytest.mark.parametrize("text", ["", ".wei", "wei.", "Wang", "wang wei", "a" * 65, "wäng"])
+def test_what_is_no_user_name_is_refused(text: str) -> None:
+    assert not rules.is_username(text)
+
+
+@pytest.mark.parametrize("text", ["a", "wang.wei", "k-7_b"])
+def test_plain_user_names_are_taken(text: str) -> None:
+    assert rules.is_username(text)

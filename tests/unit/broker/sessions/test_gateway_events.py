@@ -1,0 +1,28 @@
+from broker.sessions.events import CommandBlocked, ConnectionRefused, GatewayObserved
+from broker.sessions.gateway_events import audit_event
+from broker.sessions.model import ReportedEvent
+from tests.unit.broker.identities.world import NOON
+
+
+def test_a_piggy_back_becomes_a_refused_connection() -> None:
+    params: dict[str, str | int | bool | None] = {"door": 2, "source": "203.0.113.9", "reason": "mismatch"}
+    event = audit_event(ReportedEvent("gateway.piggyback", NOON, params), None, None, "w1")
+    assert isinstance(event, ConnectionRefused)
+    assert (event.door, event.source, event.reason, event.subject) == (2, "203.0.113.9", "mismatch", "gateway:w1")
+
+
+def test_a_blocked_command_is_cut_at_two_thousand_characters() -> None:
+    event = audit_event(ReportedEvent("session.command.blocked", NOON, {"text": "x" * 5000}), "ses_1", "psn_1", "w1")
+    assert isinstance(event, CommandBlocked)
+    assert (len(event.command), event.rule_id, event.actor) == (2000, "", "psn_1")
+
+
+def test_what_is_not_known_is_kept_as_text() -> None:
+    event = audit_event(ReportedEvent("session.session.frozen", NOON, {"cause": "control"}), "ses_1", "psn_1", "w1")
+    assert isinstance(event, GatewayObserved)
+    assert (event.event, event.details, event.subject) == ("session.session.frozen", '{"cause": "control"}', "ses_1")
+
+
+def test_entered_commands_and_opened_channels_are_not_audited() -> None:
+    for code in ("session.command.entered", "session.channel.opened"):
+        assert audit_event(ReportedEvent(code, NOON, {}), "ses_1", "psn_1", "w1") is None

@@ -1,0 +1,10 @@
+from broker.targets.testing import a_target
+from tests.unit.broker.identities.world import World
+
+
+def test_a_target_knows_its_accounts_by_name(world: World) -> None:
+    target = a_target(world.database, accounts=("maint", "operator"))
+    found = target.account_named("operator")
+    assert found is not None
+    assert found.target_id == target.id
+    assert target.account_named("root") is None

@@ -1,0 +1,200 @@
+"""The agent's verbs against a fake site: sign-in, calls, certificates and knocks for ssh."""
+
+import base64
+import datetime as dt
+
+import pytest
+
+from spa_knock.client.control import ControlLink
+from spa_knock.client.errors import ClientError, Exit
+from spa_knock.client.grants import grant_bytes
+from spa_knock.client.verbs import PART_BYTES
+from tests.unit.spa_knock.client.conftest import RunningAgent
+from tests.unit.spa_knock.client.fake_site import HOST_ALIAS, FakeSite
+
+
+def refusal_of(agent: RunningAgent, kind: str, **fields: object) -> ClientError:
+    with pytest.raises(ClientError) as refused:
+        agent.ask(kind, **fields)
+    return refused.value
+
+
+def test_a_login_signs_in_and_learns_clock_keys_address_and_host_authority(site: FakeSite, agent: RunningAgent) -> None:
+    site.clock_ahead_ms = 5000
+    answer = agent.login()
+    assert answer["person"] == {"id": "psn_1", "username": "li.wei", "display_name": "Li Wei"}
+    state = agent.home.knock_state()
+    assert 4000 < state.clock_offset_ms < 6000
+    assert state.seen_from == ("127.0.0.1", "127.0.0.1")
+    enrolment = agent.home.enrolment()
+    assert enrolment.username == "li.wei"
+    assert enrolment.short_code is None
+    assert enrolment.site.host_key_alias == HOST_ALIAS
+    assert agent.home.known_hosts_path.read_text() == f"@cert-authority {HOST_ALIAS} {site.host_ca_line()}\n"
+    status = agent.ask("status")
+    assert status["signed_in"] is True
+    assert "token" not in str(status)
+
+
+def test_knocks_after_a_login_name_the_address_the_site_saw(site: FakeSite, agent: RunningAgent) -> None:
+    agent.login()
+    agent.ask("reach")
+    before, after = site.heard[-2:]
+    assert before.body.address is None
+    assert str(after.body.address) == "127.0.0.1"
+    assert after.body.stamp_ms > before.body.stamp_ms
+    assert agent.home.knock_state().last_stamp_ms == after.body.stamp_ms
+
+
+def test_a_refused_login_says_so_and_leaves_nobody_signed_in(site: FakeSite, agent: RunningAgent) -> None:
+    site.login_status = 401
+    refused = refusal_of(agent, "login", username="li.wei", password="wrong", totp="000000")
+    assert refused.code == "not_signed_in"
+    assert "refused" in refused.why
+    assert agent.ask("status")["signed_in"] is False
+
+
+@pytest.mark.parametrize("verb", ["prepare", "knock"])
+def test_without_a_login_ssh_is_told_to_sign_in(agent: RunningAgent, verb: str) -> None:
+    refused = refusal_of(agent, verb, name="plc3.plant", round=0)
+    assert (refused.code, refused.exit_code) == ("not_signed_in", Exit.NOT_SIGNED_IN)
+
+
+def test_a_lost_knock_is_followed_by_a_newer_one(site: FakeSite, agent: RunningAgent) -> None:
+    site.deaf = 1
+    assert agent.login()["type"] == "signed_in"
+    assert site.refused == ["deaf"]
+
+
+def test_one_connection_serves_several_calls(site: FakeSite, agent: RunningAgent) -> None:
+    agent.login()
+    for _ in range(3):
+        agent.ask("call", method="GET", path="/targets", body=None)
+    assert site.connections == 2  # the enrolment's and this one
+
+
+def test_a_closed_connection_is_replaced(site: FakeSite, agent: RunningAgent) -> None:
+    site.close_after_answer = True
+    agent.login()
+    assert agent.ask("call", method="GET", path="/targets", body=None)["status"] == 200
+
+
+def test_a_long_answer_crosses_the_control_socket_whole(site: FakeSite, agent: RunningAgent) -> None:
+    site.targets = 3 * PART_BYTES // 1000
+    agent.login()
+    with ControlLink(agent.home.run_path / "control.sock") as link:
+        status, body = link.call("GET", "/targets")
+        items = body["items"]
+        assert status == 200
+        assert isinstance(items, list)
+        assert len(items) == site.targets
+        assert link.ask("status")["signed_in"] is True
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/login"), ("POST", "/enrol"), ("DELETE", "/targets"), ("GET", "/targets/../login"), ("GET", "x")],
+)
+def test_only_listed_calls_are_made(agent: RunningAgent, method: str, path: str) -> None:
+    assert refusal_of(agent, "call", method=method, path=path, body=None).code == "usage"
+
+
+def test_a_session_that_the_site_ended_is_forgotten(site: FakeSite, agent: RunningAgent) -> None:
+    agent.login()
+    site.tokens.clear()
+    assert agent.ask("call", method="GET", path="/targets", body=None)["status"] == 401
+    assert agent.ask("status")["signed_in"] is False
+
+
+def test_prepare_fetches_one_certificate_and_is_silent_afterwards(site: FakeSite, agent: RunningAgent) -> None:
+    grant_id = site.approve()
+    agent.login()
+    assert agent.ask("prepare", name="plc3.plant")["grant_id"] == grant_id
+    calls = len(site.calls)
+    assert agent.ask("prepare", name="PLC3.plant")["grant_id"] == grant_id
+    assert len(site.calls) == calls
+    identities, _ = agent.holder.identities()
+    assert len(identities) == 1
+
+
+def test_the_target_prepared_last_is_listed_first(site: FakeSite, agent: RunningAgent) -> None:
+    site.approve("plc3")
+    site.approve("hmi1")
+    agent.login()
+    for name in ("plc3.plant", "hmi1.plant", "plc3.plant"):
+        agent.ask("prepare", name=name)
+    identities, _ = agent.holder.identities()
+    assert [one.comment.split()[0] for one in identities] == ["plc3", "hmi1"]
+
+
+def test_an_account_in_the_name_chooses_among_grants(site: FakeSite, agent: RunningAgent) -> None:
+    site.approve(account="root")
+    wanted = site.approve(account="service", ends=600)
+    agent.login()
+    assert agent.ask("prepare", name="service+plc3.plant")["grant_id"] == wanted
+
+
+def test_an_ssh_knock_names_grant_and_session_key(site: FakeSite, agent: RunningAgent) -> None:
+    grant_id = site.approve()
+    agent.login()
+    knocked = agent.ask("knock", name="plc3.plant", round=0)
+    assert (knocked["address"], knocked["port"]) == ("127.0.0.1", site.port(2))
+    assert len(base64.b64decode(str(knocked["proof_b64"]))) == 48
+    body = site.newest_knock(2)
+    session = agent.holder.current()
+    assert session is not None
+    assert (body.service, body.grant, body.bind) == (2, grant_bytes(grant_id), session.key.bind)
+
+
+def test_after_the_last_round_the_likely_causes_are_named(site: FakeSite, agent: RunningAgent) -> None:
+    site.approve()
+    agent.login()
+    refused = refusal_of(agent, "knock", name="plc3.plant", round=4)
+    assert refused.exit_code is Exit.UNREACHABLE
+    for cause in ("clock", "UDP", "device"):
+        assert cause in refused.why
+
+
+def test_without_a_grant_the_reason_is_the_requests(site: FakeSite, agent: RunningAgent) -> None:
+    agent.login()
+    asked = {"target": "plc3", "reason": "r", "work_order": "w", "duration_seconds": 60}
+    agent.ask("call", method="POST", path="/access-requests", body=asked)
+    assert refusal_of(agent, "prepare", name="plc3.plant").code == "not_approved_yet"
+    site.requests[0]["state"] = "denied"
+    assert refusal_of(agent, "prepare", name="plc3.plant").code == "denied"
+    site.approve(begins=3600, ends=7200)
+    assert refusal_of(agent, "prepare", name="plc3.plant").code == "outside_window"
+
+
+def test_the_proxy_repeats_why_prepare_failed_without_asking_again(site: FakeSite, agent: RunningAgent) -> None:
+    agent.login()
+    why = refusal_of(agent, "prepare", name="plc3.plant").why
+    calls = len(site.calls)
+    assert refusal_of(agent, "knock", name="plc3.plant", round=0).why == why
+    assert len(site.calls) == calls
+    site.approve()
+    assert agent.ask("knock", name="plc3.plant", round=0)["type"] == "knocked"
+
+
+def test_logout_forgets_everything_here_and_at_the_site(site: FakeSite, agent: RunningAgent) -> None:
+    site.approve()
+    agent.login()
+    agent.ask("prepare", name="plc3.plant")
+    assert agent.ask("logout") == {"v": 1, "type": "signed_out", "was_signed_in": True, "site_told": True}
+    assert site.tokens == set()
+    assert agent.holder.identities()[0] == []
+
+
+def test_an_unknown_verb_and_a_missing_field_are_refused(agent: RunningAgent) -> None:
+    assert refusal_of(agent, "dance").code == "usage"
+    assert refusal_of(agent, "login", username="x").code == "refused"
+
+
+def test_the_certificates_end_is_shown_in_utc(site: FakeSite, agent: RunningAgent) -> None:
+    site.approve()
+    agent.login()
+    agent.ask("prepare", name="plc3.plant")
+    certificates = agent.ask("status")["certificates"]
+    assert isinstance(certificates, list)
+    until = dt.datetime.fromisoformat(certificates[0]["valid_before"])
+    assert dt.timedelta(0) < until - dt.datetime.now(dt.UTC) < dt.timedelta(minutes=6)
