@@ -43,6 +43,7 @@ from broker.knock_link.service import KnockLinkService
 from broker.policy.rules import standard_rules
 from broker.recordings.service import RecordingService
 from broker.sessions.authority import AuthorityServer
+from broker.sessions.events import SessionEnded
 from broker.sessions.reports import GatewayReports
 from broker.sessions.service import SessionsService
 from broker.targets.service import TargetService
@@ -192,6 +193,12 @@ def subscribe(house: House) -> None:
         house.sessions.end_sessions_of_device(event.subject, "device_not_trusted")
         house.opener.revoke(house.devices.get(event.subject).mark)
 
+    def close_way(event: SessionEnded) -> None:
+        way = house.sessions.way_without_use(event.subject)
+        if way is not None:
+            house.opener.end_egress(*way)
+
+    house.sessions.on_lease(house.opener.allow_egress)
     on(AccessRequestApproved, lambda event: house.grants.issue(event.subject))
     for changes_the_roster in (
         DeviceInvited,
@@ -209,6 +216,7 @@ def subscribe(house: House) -> None:
     on(DeviceRetired, shut_out)
     on(DeviceResumed, lambda event: house.opener.unrevoke(house.devices.get(event.subject).mark))
     on(DeviceResumed, push)
+    on(SessionEnded, close_way)
     on(PersonSuspended, lambda event: house.sessions.end_sessions_of_person(event.subject, "person_suspended"))
     on(GrantRevoked, lambda event: house.sessions.end_sessions_of_grant(event.subject, "grant_revoked"))
     on(GrantExpired, lambda event: house.sessions.end_sessions_of_grant(event.subject, "grant_expired"))

@@ -26,6 +26,8 @@ HOLD_SECONDS: Final = 300.0
 RENEW_SECONDS: Final = 5.0
 DELIVER_SECONDS: Final = 10.0
 _RETRY_SECONDS: Final = 1.0
+_MOST_REFUSALS: Final = 5
+_MOST_COMMAND_CHARS: Final = 4_000
 _MAX_EARLY_ORDERS: Final = 1_024
 
 _log = structlog.get_logger("gateway.authority")
@@ -209,7 +211,9 @@ class Authority:
         return Lease.from_json(answer)
 
     async def hold(self, session_id: str, rule_id: str, command: str) -> bool:
-        """Whether a person approved a command; a silent control refuses."""
+        """Whether a person approved a command; a silent control refuses, and so does a command too long to be read."""
+        if len(command) > _MOST_COMMAND_CHARS:
+            return False
         request = {"type": "hold", "session_id": session_id, "rule_id": rule_id, "command": command}
         try:
             answer = await self._link.ask(request, HOLD_SECONDS)
@@ -261,6 +265,7 @@ class Authority:
         self._pending.set()
 
     async def _deliver(self) -> None:
+        refusals = 0
         while True:
             entry = self._spool.first()
             if entry is None:
@@ -272,12 +277,17 @@ class Authority:
                 await asyncio.to_thread(self._spool.sync)
                 await self._ask({**entry.message, "boot_id": entry.boot_id, "seq": entry.seq}, DELIVER_SECONDS)
             except PeerRefused as refusal:
-                # Control has read it and will not take it, also next time: it must not stop what comes behind.
                 _log.error("message_refused", kind=entry.message.get("type"), seq=entry.seq, code=refusal.code)
+                refusals += 1
+                if refusal.code == "internal" and refusals < _MOST_REFUSALS:
+                    await asyncio.sleep(_RETRY_SECONDS)
+                    continue
+                # Control will not take it, also next time: it must not stop what comes behind. Control sees the gap.
             except (PeerSilent, SpoolError) as error:
                 _log.warning("delivery_waits", error=str(error))
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
+            refusals = 0
             try:
                 self._spool.done(entry)
             except SpoolError as error:

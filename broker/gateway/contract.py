@@ -252,12 +252,15 @@ class RecorderFailed:
     reason: str
 
 
-Event = (
-    Admitted | Leased | Dialed | OpeningFailed | ChannelRequested | ChannelOpened | ChannelFailed | ClientBytes
-    | TargetBytes | Ended | Resized | Signalled | Broken | TargetExited | ChannelClosed | SideGone | TimerFired
-    | HoldDecided | Ticked | Renewed | PermitEnded | CutOrdered | Frozen | Thawed | ControlLost | ControlBack
+ChannelEvent = (
+    ChannelRequested | ChannelOpened | ChannelFailed | ClientBytes | TargetBytes | Ended | Resized | Signalled | Broken
+    | TargetExited | ChannelClosed | TimerFired | HoldDecided
+)  # fmt: skip
+SessionEvent = (
+    SideGone | Ticked | Renewed | PermitEnded | CutOrdered | Frozen | Thawed | ControlLost | ControlBack
     | RecorderFailed
 )  # fmt: skip
+Event = Admitted | Leased | Dialed | OpeningFailed | ChannelEvent | SessionEvent
 
 # ---------------------------------------------------------------- commands
 

@@ -160,9 +160,10 @@ class Gateway:
         self._specs = [spec for spec in specs if spec.name in (config.protocols)]
         self.expectations = Expectations()
         self.sessions = Sessions()
+        self.ready = asyncio.Event()
 
     async def run(self) -> None:
-        """Opens the doors once everything behind them is ready.
+        """Opens the doors once everything behind them is ready, and then sets `ready`.
 
         Raises what reading a key file, the state folder or a listener raises: without a part it does not start.
         """
@@ -193,6 +194,7 @@ class Gateway:
                 tasks.create_task(self.sessions.tick())
                 for door in doors:
                     tasks.create_task(door.run())
+                self.ready.set()
         finally:
             spool.close()
 

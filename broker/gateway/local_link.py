@@ -77,6 +77,8 @@ class LocalLink:
             writer.write(encode({**message, "id": request}))
             async with asyncio.timeout(timeout_seconds):  # not wait_for: in 3.11 it can swallow a cancellation
                 answer = await future
+        except FramingError as error:
+            raise PeerRefused("too_large", str(error)) from error
         except (TimeoutError, OSError) as error:
             raise PeerSilent(f"{self._path.name} did not answer within {timeout_seconds:g} s") from error
         finally:

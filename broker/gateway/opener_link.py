@@ -39,5 +39,10 @@ class OpenerLink:
 
     async def shut(self, expectation: Expectation) -> bool:
         """Closes the window of this knock; False when the opener did not do it (its kernel timeout then does)."""
-        message = {"type": "shut", "door": expectation.door, "address": expectation.address}
+        message = {
+            "type": "shut",
+            "door": expectation.door,
+            "address": expectation.address,
+            "knock_id": expectation.knock_id,
+        }
         return await tell(self._link.ask(message, _SECONDS))

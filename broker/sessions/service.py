@@ -92,10 +92,18 @@ class SessionsService:
             people=people, devices=devices, targets=targets, grants=grants, audience=audience
         )
         self._send_order: Callable[[EndOrder], None] = lambda _: None
+        self._open_way: Callable[[str, int, int], None] = lambda _address, _port, _seconds: None
 
     def on_order(self, send: Callable[[EndOrder], None]) -> None:
         """Have committed orders passed to this; it must be thread-safe and return at once."""
         self._send_order = send
+
+    def on_lease(self, open_way: Callable[[str, int, int], None]) -> None:
+        """Have the gateway's way to a target opened with each lease: address, port, seconds until the permit ends.
+
+        It is called before the lease is committed; when it raises, nothing is leased.
+        """
+        self._open_way = open_way
 
     # -- the gateway asks ---------------------------------------------------------------------------------------------
 
@@ -154,6 +162,7 @@ class SessionsService:
                     actor=row.person_id, subject=row.id, recording_id=row.recording_id, lease_id=lease.lease_id
                 )
             )
+            self._open_way(lease.address, lease.port, max(1, int((row.not_after - now).total_seconds())))
         return LeaseAnswer(
             lease_id=lease.lease_id,
             address=lease.address,
@@ -214,6 +223,15 @@ class SessionsService:
         with self._database.reading() as session:
             records = [store.record_of(row) for row in store.open_sessions(session)]
         return [record for record in records if rules.is_unanswered(record, now)]
+
+    def way_without_use(self, session_id: str) -> tuple[str, int] | None:
+        """Address and port of a session's target when no open session leads there any more. Raises NotFound."""
+        with self._database.reading() as session:
+            target_id = self._row(session, session_id).target_id
+            if any(row.target_id == target_id for row in store.open_sessions(session)):
+                return None
+            target = self._targets.get_within(session, target_id)
+            return target.address, target.port
 
     # -- reading ------------------------------------------------------------------------------------------------------
 

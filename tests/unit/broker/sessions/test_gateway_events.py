@@ -1,7 +1,7 @@
+from broker.identities.testing import NOON
 from broker.sessions.events import CommandBlocked, ConnectionRefused, GatewayObserved
 from broker.sessions.gateway_events import audit_event
 from broker.sessions.model import ReportedEvent
-from tests.unit.broker.identities.world import NOON
 
 
 def test_a_piggy_back_becomes_a_refused_connection() -> None:

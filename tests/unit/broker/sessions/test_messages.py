@@ -143,7 +143,7 @@ def test_the_gateway_reads_the_permit_that_the_judge_made() -> None:
     read = SessionPermit.from_json(permit)
     assert read.not_after_ms == milliseconds(NOON + timedelta(hours=1))
     assert (read.autonomy_seconds, read.idle_seconds, read.rules) == (300, 900, allowed.permit.rules)
-    assert (read.duties, read.channels) == ({"record"}, {"shell", "exec"})
+    assert (read.duties, read.channels) == (frozenset({"record"}), frozenset({"shell", "exec"}))
 
 
 def test_refusals_carry_code_and_rule() -> None:

@@ -1,8 +1,8 @@
 from datetime import timedelta
 
+from broker.identities.testing import NOON
 from broker.recordings.model import ClosedFacts, RecordingState
 from broker.sessions.model import Ended, GatewayIdentity, Report, ReportedEvent, SessionState
-from tests.unit.broker.identities.world import NOON
 from tests.unit.broker.sessions.plant import GATEWAY, Plant
 
 SEALED = ClosedFacts(RecordingState.SEALED, 7, 3, 999, b"h" * 32, b"s" * 64, NOON)

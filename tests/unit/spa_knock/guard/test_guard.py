@@ -90,10 +90,15 @@ def test_a_good_knock_is_expected_opened_told_and_counted(post: Post) -> None:
 
 
 def test_the_stamp_is_stored_before_anybody_is_asked(post: Post) -> None:
-    order: list[int] = []
-    post.guard._send = lambda _send: bool(order.append(post.store.last_ms(DEVICE.device_id))) or True
+    stamps: list[int] = []
+
+    def look(_send: Send) -> bool:
+        stamps.append(post.store.last_ms(DEVICE.device_id))
+        return True
+
+    post.guard._send = look
     post.knock(DEVICE.knock())
-    assert order == [NOW_MS]
+    assert stamps == [NOW_MS]
 
 
 def test_a_replay_is_refused_live_and_after_a_crash(post: Post) -> None:

@@ -87,7 +87,7 @@ class Workstation:
             DeviceKeys.derive(self.knock_key, AUDIENCE),
             signer(signing_key or self.private_key),
             gate_key(day_key(site_key, day_of_epoch(epoch)), epoch),
-            next(_nonces).to_bytes(12, "big"),
+            hashlib.sha256(next(_nonces).to_bytes(8, "big")).digest()[:12],
             epoch,
         )
 

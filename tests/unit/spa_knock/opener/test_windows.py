@@ -64,7 +64,8 @@ def test_a_full_book_refuses_and_makes_room_only_of_what_is_over(monkeypatch: py
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans(), st.floats(0, 30)), max_size=40))
 def test_a_window_is_never_given_up_while_a_live_knock_holds_it(steps: list[tuple[str, bool, float]]) -> None:
-    book, alive, now = Windows(), {}, 0.0
+    book, now = Windows(), 0.0
+    alive: dict[str, float] = {}
     for knock, opens, seconds in steps:
         now += 1.0
         alive = {name: until for name, until in alive.items() if until > now}

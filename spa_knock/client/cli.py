@@ -1,0 +1,330 @@
+"""`sally`: the vendor engineer's commands. Data goes to standard output, talk and errors to standard error."""
+
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spa_knock.client import doctor as doctor_
+from spa_knock.client import ssh_config as ssh_config_
+from spa_knock.client import talk
+from spa_knock.client.answers import printable, read_duration, read_moment
+from spa_knock.client.enrolment import client_version
+from spa_knock.client.enrolment import enroll as enroll_
+from spa_knock.client.errors import ClientError, Exit
+from spa_knock.client.fields import get_text
+from spa_knock.client.home import Home
+from spa_knock.client.invite import MOST_TEXT, PREFIX, InviteError, parse_invite
+from spa_knock.client.launch import control_link, ensure_agent, is_running, stop_agent
+from spa_knock.client.places import home_dir
+from spa_knock.client.summary import (
+    exit_of_request,
+    request_lines,
+    request_table,
+    status_data,
+    status_lines,
+    target_lines,
+)
+
+app = typer.Typer(
+    help="Remote maintenance through a Sallyport site.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output; errors as JSON on standard error.")]
+_POLL_SECONDS = 3.0
+_POLL_FAILURES = 20
+"""--wait goes on over this many unanswered questions in a row: a minute or more of a lost line."""
+
+
+@app.command()
+def enroll(
+    invite: Annotated[str, typer.Argument(help="Invite: a file, the pasted text, or - for standard input.")],
+    *,
+    name: Annotated[str, typer.Option(help="This computer's name as the plant will see it.")] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="Give up the device enrolled here before.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Enrol this computer with an invite from the plant."""
+    try:
+        parsed = parse_invite(_invite_text(invite))
+    except InviteError as error:
+        raise ClientError("usage", "This invite cannot be used", str(error), "Copy it again, all of it") from None
+    talk.say(f"Knocking at {parsed.site.name} ...", quiet=as_json)
+    done = enroll_(_home(), parsed, (name or platform.node() or "computer")[:80], replace=replace)
+    talk.show(
+        {
+            "site": done.site_name,
+            "device_id": done.device_id,
+            "device_name": done.device_name,
+            "short_code": done.short_code,
+            "state": done.state,
+        },
+        lambda _: [
+            f"Enrolled at {printable(done.site_name)} as {done.device_name} ({done.device_id}): {done.state}.",
+            f"Short code: {printable(done.short_code)}",
+            "Read it to the plant's administrator by telephone; once the device is trusted, run: sally login",
+            "New account? Run: sally activate",
+        ],
+        as_json=as_json,
+    )
+
+
+@app.command()
+def activate(
+    *,
+    token_file: Annotated[str, typer.Option(help="File with the activation token; - is standard input.")] = "",
+    password_file: Annotated[str, typer.Option(help="File with the new password; - is standard input.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Activate a new account: choose a password and get the secret for an authenticator app."""
+    home = _home()
+    home.enrolment()
+    token = talk.secret(token_file, "activation token")
+    password = talk.secret(password_file, "new password")
+    if not password_file and talk.prompt("the same password again") != password:
+        raise ClientError("usage", "Nothing was changed", "the two passwords differ", "Try again")
+    ensure_agent(home)
+    body = talk.call_site(home, "POST", "/activation", {"token": token, "password": password})
+    talk.show(
+        body,
+        lambda body: [
+            "The account is active. Enter this secret in your authenticator app; it is shown this once:",
+            f"  {printable(get_text(body, 'totp_secret'))}",
+            f"  {printable(get_text(body, 'totp_uri'))}",
+            "Then run: sally login",
+        ],
+        as_json=as_json,
+    )
+
+
+@app.command()
+def login(
+    *,
+    username: Annotated[str, typer.Option(help="User name; default: the last one, else asked.")] = "",
+    totp: Annotated[str, typer.Option(help="Six-digit code of the authenticator; default: asked.")] = "",
+    totp_file: Annotated[str, typer.Option(help="File with the six-digit code; - is standard input.")] = "",
+    password_file: Annotated[str, typer.Option(help="File with the password; - is standard input.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Sign in. Starts the agent, which keeps the session in memory."""
+    home = _home()
+    enrolment = home.enrolment()
+    name = username or enrolment.username or talk.prompt("user name", hidden=False)
+    password = talk.secret(password_file, "password")
+    code = "".join((totp or talk.secret(totp_file, "six-digit code", hidden=False)).split())
+    ensure_agent(home)
+    talk.say(f"Knocking at {enrolment.site.name} ...", quiet=as_json)
+    with control_link(home) as agent:
+        answer = agent.ask("login", username=name, password=password, totp=code)
+    person = answer.get("person")
+    shown_name = printable(str(person.get("display_name"))) if isinstance(person, dict) else name
+    talk.show(
+        {"person": person, "site": answer.get("site"), "clock_offset_ms": answer.get("clock_offset_ms")},
+        lambda _: [f"Signed in to {printable(enrolment.site.name)} as {shown_name}."],
+        as_json=as_json,
+    )
+    if not ssh_config_.is_installed(home, ssh_config_.user_config_path()):
+        talk.say("To use plain ssh, run once: sally ssh-config --install", quiet=as_json)
+
+
+@app.command()
+def logout(*, as_json: Json = False) -> None:
+    """Sign out: forget token, keys and certificates, and end the agent. Open ssh sessions go on."""
+    home = _home()
+    signed_in = False
+    if is_running(home):
+        with control_link(home) as agent:
+            signed_in = agent.ask("logout").get("was_signed_in") is True
+        stop_agent(home)
+    words = "Signed out." if signed_in else "Nobody was signed in."
+    talk.show({"was_signed_in": signed_in}, lambda _: [words], as_json=as_json)
+
+
+@app.command()
+def status(*, as_json: Json = False) -> None:
+    """Show the site, this device, who is signed in and what is open."""
+    home = _home()
+    enrolment = home.enrolment()
+    agent: Mapping[str, object] = {}
+    if is_running(home):
+        with control_link(home) as link:
+            agent = link.ask("status")
+    installed = ssh_config_.is_installed(home, ssh_config_.user_config_path())
+    talk.show(status_data(enrolment, agent, ssh_installed=installed), status_lines, as_json=as_json)
+
+
+@app.command()
+def targets(*, as_json: Json = False) -> None:
+    """List the targets you may ask for."""
+    body = talk.call_site(_home(), "GET", "/targets")
+    talk.show(body, target_lines, as_json=as_json)
+
+
+@app.command()
+def request(
+    target: Annotated[str, typer.Argument(help="Name of the target.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why access is needed.")],
+    work_order: Annotated[str, typer.Option(help="Number of the work order or ticket.")],
+    length: Annotated[str, typer.Option("--for", help="How long, like 90m, 2h or 1h30m.")],
+    start: Annotated[str, typer.Option("--from", help="From when (RFC 3339 with zone); default: at once.")] = "",
+    account: Annotated[str, typer.Option(help="Account on the target; default: the target's own.")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the plant has decided.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask for access to a target."""
+    wish: dict[str, object] = {
+        "target": target,
+        "reason": reason,
+        "work_order": work_order,
+        "duration_seconds": int(read_duration(length) / timedelta(seconds=1)),
+    }
+    if start:
+        wish["starts_at"] = read_moment(start).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if account:
+        wish["account"] = account
+    home = _home()
+    asked: Mapping[str, object] = talk.call_site(home, "POST", "/access-requests", wish)
+    identity = str(asked.get("id"))
+    talk.say(f"Request {printable(identity)} is with the plant.", quiet=as_json)
+    if wait:
+        asked = _wait(home, identity, quiet=as_json)
+    talk.show(asked, request_lines, as_json=as_json)
+    raise typer.Exit(exit_of_request(asked) if wait else Exit.OK)
+
+
+@app.command()
+def requests(*, as_json: Json = False) -> None:
+    """List your access requests, newest first."""
+    body = talk.call_site(_home(), "GET", "/access-requests")
+    talk.show(body, request_table, as_json=as_json)
+
+
+@app.command("ssh-config")
+def ssh_config(
+    *,
+    install: Annotated[bool, typer.Option("--install", help="Add our Include as the first line of your file.")] = False,
+    show: Annotated[bool, typer.Option("--print", help="Print the settings for ssh.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Take the Include out again.")] = False,
+    file: Annotated[Path | None, typer.Option(help="Your ssh configuration; default: ~/.ssh/config.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Let plain ssh, scp and sftp reach NAME.<the site's domain>."""
+    home = _home()
+    if [install, show, remove].count(True) != 1:
+        raise ClientError("usage", "Nothing was done", "exactly one of --install, --print and --remove is needed")
+    path = file.absolute() if file else ssh_config_.user_config_path()
+    if remove:
+        change = ssh_config_.remove(home, path)
+        words = f"Removed from {path}." if change.changed else f"{path} did not know us."
+    else:
+        site = home.enrolment().site
+        if show:
+            text = ssh_config_.render_config(site, home, ssh_config_.helper_command())
+            talk.show({"config": text}, lambda _: [text.rstrip()], as_json=as_json)
+            return
+        ssh_config_.write_ssh_files(home, site)
+        change = ssh_config_.install(home, path)
+        words = f"Set up in {path}." if change.changed else f"{path} was already set up."
+        words += f" Connect with: ssh TARGET.{site.ssh_domain}"
+    backup = [f"The file as it was: {change.backup}"] if change.backup else []
+    talk.show(ssh_config_.as_mapping(change), lambda _: [words, *backup], as_json=as_json)
+
+
+@app.command()
+def doctor(
+    *,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not knock at the site.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check this computer and the way to the site."""
+    findings = doctor_.examine(_home(), ssh_config_.user_config_path(), reach=not offline)
+    worst = [one for one in findings if one.state is doctor_.State.FAILED]
+    talk.show(
+        {
+            "healthy": not worst,
+            "findings": [
+                {"name": one.name, "state": one.state.value, "found": one.found, "do": one.do} for one in findings
+            ],
+        },
+        lambda _: [
+            line
+            for one in findings
+            for line in [
+                f"{one.state.value:<8} {one.name:<12} {one.found}",
+                *([f"{'':<22}Do: {one.do}"] * bool(one.do)),
+            ]
+        ],
+        as_json=as_json,
+    )
+    if worst:
+        raise typer.Exit(Exit.UNREACHABLE if worst[0].name == "knock" else Exit.FAILED)
+
+
+@app.command()
+def version(*, as_json: Json = False) -> None:
+    """Print the client's version."""
+    found = {"version": client_version(), "python": platform.python_version(), "platform": platform.platform()}
+    talk.show(found, lambda _: [f"sally {found['version']}"], as_json=as_json)
+
+
+def _home() -> Home:
+    return Home(home_dir())
+
+
+def _wait(home: Home, identity: str, *, quiet: bool) -> Mapping[str, object]:
+    """Follows a request until it is decided; a lost line is put up with for a while. Raises ClientError."""
+    failures, said = 0, ""
+    while True:
+        try:
+            asked = talk.call_site(home, "GET", f"/access-requests/{identity}")
+            failures = 0
+        except ClientError as error:
+            failures += 1
+            if error.code != "no_answer" or failures > _POLL_FAILURES:
+                raise
+            talk.say("No answer; still waiting ...", quiet=quiet)
+            time.sleep(_POLL_SECONDS)
+            continue
+        state = str(asked.get("state"))
+        if state != said:
+            talk.say(f"{datetime.now().astimezone():%H:%M:%S} {printable(state)}", quiet=quiet)
+            said = state
+        if state != "submitted":
+            return asked
+        time.sleep(_POLL_SECONDS)
+
+
+def _invite_text(given: str) -> str:
+    if given.startswith(PREFIX):
+        return given
+    if given == "-":
+        return sys.stdin.read(MOST_TEXT + 1)
+    try:
+        with Path(given).open(encoding="utf-8") as file:
+            return file.read(MOST_TEXT + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClientError(
+            "usage", "The invite cannot be read", f"{given[:100]}: {type(error).__name__}", "Name its file or paste it"
+        ) from None
+
+
+def main() -> None:
+    """The `sally` program. Ends the process with the exit code that belongs to what happened."""
+    try:
+        app()
+    except ClientError as error:
+        talk.complain(error, as_json="--json" in sys.argv)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

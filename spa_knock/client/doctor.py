@@ -1,0 +1,142 @@
+"""`sally doctor`: what can be checked from this computer, and what to do about it."""
+
+import shutil
+import ssl
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+
+from cryptography import x509
+
+from spa_knock.client.errors import ClientError
+from spa_knock.client.home import Enrolment, Home, KnockState
+from spa_knock.client.keys import CertificateError, check_device_certificate, load_device_key
+from spa_knock.client.launch import control_link, ensure_agent
+from spa_knock.client.ssh_config import is_installed
+from spa_knock.wire.keys import day_at
+
+
+class State(Enum):
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: its name, how it went, what was found and what to do."""
+
+    name: str
+    state: State
+    found: str
+    do: str = ""
+
+
+_WARN_DAYS = 14
+
+
+def examine(home: Home, ssh_config: Path, *, reach: bool, now: datetime | None = None) -> list[Finding]:
+    """Every finding, in the order in which a fault should be looked for. `reach` also knocks at the site."""
+    now = now or datetime.now(UTC)
+    findings = [_program()]
+    try:
+        home.prepare()
+        enrolment, state = home.enrolment(), home.knock_state()
+        findings.append(Finding("enrolment", State.OK, f"{enrolment.device_id} at {enrolment.site.name}"))
+        certificate = _certificate(home)
+    except ClientError as error:
+        return [*findings, _failure("enrolment", error)]
+    findings += [judge_certificate(certificate, now), judge_gate_keys(state, now), judge_clock(state, certificate, now)]
+    findings.append(_ssh(home, ssh_config))
+    if reach:
+        findings.append(_reach(home, enrolment))
+    return findings
+
+
+def judge_certificate(certificate: x509.Certificate, now: datetime) -> Finding:
+    ends_at = certificate.not_valid_after_utc
+    until = f"valid until {ends_at:%Y-%m-%d}"
+    if ends_at <= now:
+        return Finding("device key", State.FAILED, f"the certificate ran out on {ends_at:%Y-%m-%d}", "Enrol again")
+    if (ends_at - now).days < _WARN_DAYS:
+        return Finding("device key", State.WARNING, until, "Ask the plant for a new invite before that day")
+    return Finding("device key", State.OK, f"{until}; the key is kept in a file")
+
+
+def judge_gate_keys(state: KnockState, now: datetime) -> Finding:
+    today = day_at(int(now.timestamp()) + state.clock_offset_ms // 1000)
+    last = max(state.day_keys)
+    if today not in state.day_keys:
+        return Finding("knock keys", State.FAILED, "none for today", "Check the date; then ask for a new invite")
+    if last - today < _WARN_DAYS:
+        return Finding("knock keys", State.WARNING, f"they last {last - today} more days", "Run: sally login")
+    return Finding("knock keys", State.OK, f"they last {last - today} more days")
+
+
+def judge_clock(state: KnockState, certificate: x509.Certificate, now: datetime) -> Finding:
+    said = f"this computer says {now:%Y-%m-%d %H:%M:%S} UTC"
+    if now < certificate.not_valid_before_utc:
+        return Finding("clock", State.FAILED, f"{said}, before this device was enrolled", "Set the clock")
+    if state.seen_from is None:
+        return Finding("clock", State.OK, f"{said}; not yet compared with the site", "Compare it with a phone")
+    off_seconds = -state.clock_offset_ms / 1000
+    found = f"{said}; {off_seconds:+.1f} s off at the last sign-in, which knocks allow for"
+    if abs(off_seconds) > 30:
+        return Finding("clock", State.WARNING, found, "Set the clock, then sign in again")
+    return Finding("clock", State.OK, found)
+
+
+def _program() -> Finding:
+    if not ssl.HAS_TLSv1_3:
+        return Finding("program", State.FAILED, f"{ssl.OPENSSL_VERSION} has no TLS 1.3", "Install a newer Python")
+    return Finding("program", State.OK, ssl.OPENSSL_VERSION)
+
+
+def _certificate(home: Home) -> x509.Certificate:
+    key = load_device_key(home.key_path)
+    try:
+        return check_device_certificate(home.certificate_path.read_text(), key)
+    except (CertificateError, OSError, UnicodeDecodeError) as error:
+        why = str(error) if isinstance(error, CertificateError) else "it cannot be read"
+        raise ClientError(
+            "home_damaged",
+            f"The device certificate {home.certificate_path} cannot be used",
+            why,
+            "Enrol again with a new invite: sally enroll --replace INVITE",
+        ) from None
+
+
+def _ssh(home: Home, config_path: Path) -> Finding:
+    if shutil.which("ssh") is None:
+        return Finding("ssh", State.WARNING, "there is no ssh on the path", "Install OpenSSH")
+    if not is_installed(home, config_path):
+        return Finding("ssh", State.WARNING, f"{config_path} does not know us", "Run: sally ssh-config --install")
+    return Finding("ssh", State.OK, f"set up in {config_path}")
+
+
+def _reach(home: Home, enrolment: Enrolment) -> Finding:
+    begun_at = time.monotonic()
+    try:
+        ensure_agent(home)
+        with control_link(home) as agent:
+            seconds = agent.ask("reach").get("seconds")
+    except ClientError as error:
+        waited = time.monotonic() - begun_at
+        if error.code != "no_answer":
+            return _failure("knock", error)
+        site = enrolment.site
+        ports = ", ".join(str(port) for port in site.knock.ports)
+        return Finding(
+            "knock",
+            State.FAILED,
+            f"no answer after {waited:.0f} s: {error.why}",
+            f"Compare the clock with a phone; try another network (UDP {ports} and TCP {site.vendor_face.port} to "
+            f"{site.vendor_face.host} must be let out); ask the plant whether this device is still trusted",
+        )
+    return Finding("knock", State.OK, f"the site answered after {seconds} s")
+
+
+def _failure(name: str, error: ClientError) -> Finding:
+    return Finding(name, State.FAILED, f"{error.what}: {error.why}", error.do)

@@ -1,0 +1,244 @@
+"""Knocks of one identity: a device or an invite. Building one is pure; a stamp is stored before its knock leaves."""
+
+import dataclasses
+import ipaddress
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from spa_knock.client.connecting import ROUND_SECONDS
+from spa_knock.client.errors import ClientError
+from spa_knock.client.home import Home, KnockState
+from spa_knock.client.site import Endpoint, Site
+from spa_knock.wire.keys import DeviceKeys, day_of_epoch, epoch_at, gate_key
+from spa_knock.wire.packet import NO_GRANT, NONCE_BYTES, Address, Body, seal
+from spa_knock.wire.proof import make_proof
+
+VENDOR_FACE_DOOR = 1
+SSH_DOOR = 2
+WINDOW_SECONDS = 8
+_CLOCK_STEP_MS = 60_000
+
+
+@dataclass(frozen=True)
+class Knock:
+    """One datagram, and the proof that the TCP connection it opens begins with."""
+
+    packet: bytes = field(repr=False)
+    proof: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Approach:
+    """How one round tries a door: at which address, where the knock goes, with which guess of our own address."""
+
+    address: str
+    port: int
+    knock_address: str
+    knock_port: int
+    second_guess: bool
+    seconds: float
+
+
+def make_knock(
+    state: KnockState,
+    *,
+    audience: bytes,
+    sign: Callable[[bytes], bytes],
+    door: int,
+    bind: bytes,
+    grant: bytes | None,
+    address: Address | None,
+    stamp_ms: int,
+    nonce: bytes,
+) -> Knock:
+    """Seals one knock (pure).
+
+    `stamp_ms` is the site's time, newer than every stamp before; `address` None lets the guard take the packet's own
+    source. Raises ClientError when no gate key for that day is left.
+    """
+    epoch = epoch_at(stamp_ms // 1000)
+    day_key = state.day_keys.get(day_of_epoch(epoch))
+    if day_key is None:
+        raise ClientError(
+            "gate_keys_used_up",
+            "No knock can be made for today",
+            "the gate keys of this device cover other days: the clock is wrong, or nobody signed in here for a month",
+            "Check the date; when it is right, ask the plant for a new invite",
+        )
+    body = Body(
+        service=door,
+        stamp_ms=stamp_ms,
+        address=address,
+        ttl_seconds=WINDOW_SECONDS,
+        audience=audience,
+        bind=bind,
+        grant=grant or NO_GRANT,
+    )
+    packet = seal(body, DeviceKeys.derive(state.knock_key, audience), sign, gate_key(day_key, epoch), nonce, epoch)
+    return Knock(packet, make_proof(state.knock_key, audience, nonce, door))
+
+
+def next_stamp(last_ms: int, now_ms: int) -> int:
+    """The stamp of the next knock (pure): newer than the last one, and never held back by a clock that once ran ahead.
+
+    The guard takes no stamp more than 30 s ahead of its own clock, so one a minute ahead of a right clock was never
+    taken, and going on from it would lock this device out until that moment comes.
+    """
+    return now_ms if last_ms > now_ms + _CLOCK_STEP_MS else max(last_ms + 1, now_ms)
+
+
+def named_address(local: str, seen_from: tuple[str, str] | None, *, second_guess: bool) -> Address | None:
+    """The address a knock names (pure); None takes the packet's source.
+
+    Once the site has told where it sees us from behind this local address, that is named, and the packet's source is
+    the second guess. Before that it is the other way round, with the local address, because there may be no NAT at
+    all.
+    """
+    known = seen_from is not None and seen_from[0] == local
+    if known == second_guess:
+        return None
+    try:
+        address = ipaddress.ip_address(seen_from[1] if known and seen_from else local)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address):
+        return None if address.scope_id else address.ipv4_mapped or address
+    return address
+
+
+class Knocker:
+    """Sends knocks of one identity. Safe to use from several threads: stamps never repeat and never fall."""
+
+    def __init__(
+        self,
+        site: Site,
+        sign: Callable[[bytes], bytes],
+        load: Callable[[], KnockState],
+        store: Callable[[KnockState], None],
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._site = site
+        self._sign = sign
+        self._load = load
+        self._store = store
+        self._now_ms = now_ms
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of_home(cls, home: Home, site: Site, sign: Callable[[bytes], bytes]) -> "Knocker":
+        return cls(site, sign, home.knock_state, home.write_knock_state)
+
+    @classmethod
+    def of_invite(cls, site: Site, sign: Callable[[bytes], bytes], state: KnockState) -> "Knocker":
+        """An identity that lives for one enrolment: its stamps are kept in memory."""
+        held = [state]
+
+        def store(new: KnockState) -> None:
+            held[0] = new
+
+        return cls(site, sign, lambda: held[0], store)
+
+    def change(self, change: Callable[[KnockState], KnockState]) -> None:
+        """Stores what a login taught (day keys, clock, address) without losing a stamp."""
+        with self._lock:
+            self._store(change(self._load()))
+
+    def knock(self, door: int, approach: Approach, *, bind: bytes, grant: bytes | None = None) -> Knock:
+        """Sends one knock and returns it. Raises ClientError when it cannot even leave this computer."""
+        family = socket.AF_INET6 if ":" in approach.knock_address else socket.AF_INET
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as sender:
+                sender.connect((approach.knock_address, approach.knock_port))
+                local = str(sender.getsockname()[0])
+                with self._lock:
+                    knock = self._seal(door, bind, grant, local, second_guess=approach.second_guess)
+                sender.send(knock.packet)
+                return knock
+        except OSError as error:
+            raise ClientError(
+                "no_answer",
+                "The knock could not be sent",
+                f"this computer has no way to {approach.knock_address} ({error.strerror or type(error).__name__})",
+                "Check the network connection",
+            ) from None
+
+    def nobody_answered(self, what: str) -> ClientError:
+        """A knock is never answered, so all that can be told is what usually lies behind the silence."""
+        state = self._load()
+        clock = "this computer's clock is more than 30 s wrong"
+        if state.seen_from is not None:
+            clock += f" (at the last sign-in it was {-state.clock_offset_ms / 1000:+.1f} s off, which was allowed for)"
+        return ClientError(
+            "no_answer",
+            f"No answer from {what}",
+            f"either {clock}, or the network here blocks UDP to the site, or the site no longer accepts this device",
+            "Run: sally doctor",
+        )
+
+    def _seal(self, door: int, bind: bytes, grant: bytes | None, local: str, *, second_guess: bool) -> Knock:
+        state = self._load()
+        stamp_ms = next_stamp(state.last_stamp_ms, self._now_ms() + state.clock_offset_ms)
+        knock = make_knock(
+            state,
+            audience=self._site.audience,
+            sign=self._sign,
+            door=door,
+            bind=bind,
+            grant=grant,
+            address=named_address(local, state.seen_from, second_guess=second_guess),
+            stamp_ms=stamp_ms,
+            nonce=os.urandom(NONCE_BYTES),
+        )
+        self._store(dataclasses.replace(state, last_stamp_ms=stamp_ms))
+        return knock
+
+
+def approaches(door: Endpoint, knock: Endpoint) -> list[Approach]:
+    """The rounds in which a door is tried: both address families, first guess of our address first, about 8 s together.
+
+    Resolves names (blocking). Raises ClientError when a name cannot be resolved.
+    """
+    doors, knocks = _resolve(door, socket.SOCK_STREAM), _resolve(knock, socket.SOCK_DGRAM)
+    pairs = [(doors[family], knocks[family]) for family in doors if family in knocks]
+    if not pairs:
+        raise ClientError(
+            "no_answer",
+            f"No way to {door.host}",
+            "its name has no address of the same kind as the knock's",
+            "Ask the plant which addresses this invite should use",
+        )
+    return [
+        Approach(
+            address=pairs[index % len(pairs)][0],
+            port=door.port,
+            knock_address=pairs[index % len(pairs)][1],
+            knock_port=knock.ports[index % len(knock.ports)],
+            second_guess=index // len(pairs) % 2 == 1,
+            seconds=seconds,
+        )
+        for index, seconds in enumerate(ROUND_SECONDS)
+    ]
+
+
+def _resolve(endpoint: Endpoint, kind: socket.SocketKind) -> dict[socket.AddressFamily, str]:
+    """The first address of each family."""
+    try:
+        found: Sequence[tuple[socket.AddressFamily, object, object, object, tuple[object, ...]]] = socket.getaddrinfo(
+            endpoint.host, endpoint.port, type=kind
+        )
+    except (OSError, UnicodeError):
+        raise ClientError(
+            "no_answer",
+            f"The name {endpoint.host} cannot be resolved",
+            "the name service does not know it or does not answer",
+            "Check the network connection and its name servers",
+        ) from None
+    first: dict[socket.AddressFamily, str] = {}
+    for family, _, _, _, address in found:
+        if family in (socket.AF_INET, socket.AF_INET6):
+            first.setdefault(family, str(address[0]))
+    return first

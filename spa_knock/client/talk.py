@@ -1,0 +1,75 @@
+"""How a command speaks: data on standard output, talk and questions on standard error, JSON when asked."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+import typer
+
+from spa_knock.client.answers import SecretInput
+from spa_knock.client.control import ControlLink
+from spa_knock.client.errors import ClientError
+from spa_knock.client.fields import FieldError
+from spa_knock.client.home import Home
+from spa_knock.client.launch import control_link
+from spa_knock.client.vendor_link import Answer, refusal
+
+_from_files = SecretInput()
+
+
+def show(data: Mapping[str, object], lines: Callable[[Mapping[str, object]], Sequence[str]], *, as_json: bool) -> None:
+    """Prints the data as JSON, or the lines made of it. Raises ClientError when the data is not what was promised."""
+    if as_json:
+        typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        return
+    try:
+        text = lines(data)
+    except FieldError as error:
+        raise ClientError("refused", "The site's answer cannot be used", str(error)) from None
+    for line in text:
+        typer.echo(line)
+
+
+def say(text: str, *, quiet: bool) -> None:
+    if not quiet:
+        typer.echo(text, err=True)
+
+
+def complain(error: ClientError, *, as_json: bool) -> None:
+    """What, why and what to do next, on standard error."""
+    if as_json:
+        said = {"code": error.code, "what": error.what, "why": error.why, "do": error.do}
+        typer.echo(json.dumps({"error": said}, ensure_ascii=False), err=True)
+        return
+    typer.echo(f"x {error.what}: {error.why}", err=True)
+    if error.do:
+        typer.echo(f"  Do: {error.do}", err=True)
+
+
+def secret(path: str, what: str, *, hidden: bool = True) -> str:
+    """A secret from its file, or asked at the terminal. Raises ClientError when there is neither."""
+    return _from_files.read(path, what) if path else prompt(what, hidden=hidden)
+
+
+def prompt(what: str, *, hidden: bool = True) -> str:
+    if not sys.stdin.isatty():
+        raise ClientError(
+            "usage", f"The {what} is missing", "there is no terminal to ask at", "Give it with an option: --help"
+        )
+    return str(typer.prompt(what.capitalize(), hide_input=hidden, err=True))
+
+
+def call_site(home: Home, method: str, path: str, body: Mapping[str, object] | None = None) -> dict[str, object]:
+    """The body of a successful answer of the site, asked through the agent. Raises ClientError."""
+    home.enrolment()
+    with control_link(home) as agent:
+        return call_through(agent, method, path, body)
+
+
+def call_through(
+    agent: ControlLink, method: str, path: str, body: Mapping[str, object] | None = None
+) -> dict[str, object]:
+    status, answer = agent.call(method, path, body)
+    if status >= 400:
+        raise refusal(Answer(status, answer, 0, 0))
+    return answer

@@ -1,0 +1,299 @@
+"""Who may knock: the roster that control sends, parsed strictly, and the table that finds a device by its key id. Pure.
+
+A roster replaces the one before as a whole, when its last part is in. It lives in memory only.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from spa_knock.guard.errors import RosterError
+from spa_knock.wire.errors import WireError
+from spa_knock.wire.ids import raw_id
+from spa_knock.wire.keys import AUDIENCE_BYTES, KEY_BYTES, DeviceKeys, day_key, day_of_epoch, gate_key
+from spa_knock.wire.packet import BIND_BYTES
+from spa_knock.wire.signature import DevicePublicKey, load_public_key
+
+MAX_DEVICES = 20_000
+MAX_PARTS = 1_024
+MAX_SITE_KEYS = 4
+_MAX_GRANTS = 1_000
+_MAX_BINDS = 64
+_MAX_MARK = (1 << 31) - 1
+_DEVICE_ID = re.compile(r"[a-z]{3}_[0-9a-z]{26}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class GrantWindow:
+    """One grant that a device may name in a knock, and when (milliseconds since the epoch)."""
+
+    grant_id: str
+    door: int
+    not_before_ms: int
+    not_after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One identity that may knock: a workstation, or an invite under its own id.
+
+    grants: by the raw 16 bytes of their ids. binds: the key hashes it may name; empty means any.
+    """
+
+    device_id: str
+    keys: DeviceKeys
+    public_key: DevicePublicKey
+    mark: int
+    allow_header_address: bool
+    doors: frozenset[int]
+    not_after_ms: int
+    grants: Mapping[bytes, GrantWindow]
+    binds: frozenset[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Everybody who may knock, valid until `expires_at_ms`."""
+
+    version: int
+    expires_at_ms: int
+    audience: bytes
+    site_keys: tuple[bytes, ...] = field(repr=False)
+    devices: Mapping[str, Device]
+
+    def without(self, device_ids: frozenset[str]) -> "Roster":
+        """The same roster without these devices."""
+        kept = {name: device for name, device in self.devices.items() if name not in device_ids}
+        return Roster(self.version, self.expires_at_ms, self.audience, self.site_keys, kept)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    version: int
+    expires_at_ms: int
+    audience: bytes
+    site_keys: tuple[bytes, ...]
+    part: int
+    parts: int
+    devices: tuple[Device, ...]
+
+
+class Assembly:
+    """Collects the parts of one roster at a time; they come in order on one link."""
+
+    def __init__(self) -> None:
+        self._first: _Part | None = None
+        self._received = 0
+        self._devices: dict[str, Device] = {}
+        self._revoked: set[str] = set()
+
+    def revoke(self, device_id: str) -> None:
+        """Leave this device out of a roster of which some parts are in already: the revocation is the newer word."""
+        self._revoked.add(device_id)
+
+    def add(self, message: Mapping[str, object]) -> Roster | None:
+        """One `roster` message. Returns the roster when this was its last part.
+
+        Raises RosterError for anything malformed or out of order; then all parts are forgotten.
+        """
+        try:
+            return self._add(_parse_part(message))
+        except RosterError:
+            self._forget()
+            raise
+
+    def _add(self, part: _Part) -> Roster | None:
+        if part.part == 1:
+            self._forget()
+            self._first = part
+        first = self._first
+        same = first is not None and (
+            (part.version, part.expires_at_ms, part.audience, part.site_keys, part.parts)
+            == (first.version, first.expires_at_ms, first.audience, first.site_keys, first.parts)
+        )
+        if not same or part.part != self._received + 1:
+            raise RosterError(f"part {part.part} of roster {part.version} does not follow the part before")
+        self._received = part.part
+        for device in part.devices:
+            if device.device_id in self._devices:
+                raise RosterError("a roster names a device twice")
+            self._devices[device.device_id] = device
+        if len(self._devices) > MAX_DEVICES:
+            raise RosterError(f"a roster has more than {MAX_DEVICES} devices")
+        if part.part < part.parts:
+            return None
+        roster = Roster(part.version, part.expires_at_ms, part.audience, part.site_keys, self._devices)
+        revoked = frozenset(self._revoked)
+        self._forget()
+        return roster.without(revoked) if revoked else roster
+
+    def _forget(self) -> None:
+        self._first = None
+        self._received = 0
+        self._devices = {}
+        self._revoked = set()
+
+
+class KeyTable:
+    """Finds the device and the epoch behind a key id, for three epochs at a time: the clocks of clients differ.
+
+    Built anew for each roster; moving on by one epoch computes only the new one.
+    """
+
+    def __init__(self, roster: Roster) -> None:
+        self.roster = roster
+        self._devices: dict[int, dict[bytes, Device]] = {}
+        self._gates: dict[int, tuple[bytes, ...]] = {}
+
+    def cover(self, epoch: int) -> None:
+        """Hold exactly the epochs before, at and after `epoch`."""
+        wanted = [number for number in (epoch, epoch - 1, epoch + 1) if number >= 0]
+        if wanted == list(self._devices):
+            return
+        devices, gates = self._devices, self._gates
+        self._devices = {number: devices.get(number) or self._key_ids(number) for number in wanted}
+        self._gates = {number: gates.get(number) or self._gate_keys(number) for number in wanted}
+
+    def find(self, key_id: bytes) -> tuple[Device, int] | None:
+        """The device that this key id names, and in which epoch; None for junk."""
+        for epoch, devices in self._devices.items():
+            device = devices.get(key_id)
+            if device is not None:
+                return device, epoch
+        return None
+
+    def forget(self, device_id: str) -> None:
+        """Take one device out at once."""
+        self.roster = self.roster.without(frozenset({device_id}))
+        self._devices = {
+            epoch: {key_id: device for key_id, device in devices.items() if device.device_id != device_id}
+            for epoch, devices in self._devices.items()
+        }
+
+    def gate_keys(self, epoch: int) -> tuple[bytes, ...]:
+        """The gate keys of a covered epoch, one for each site key in force."""
+        return self._gates.get(epoch, ())
+
+    def _key_ids(self, epoch: int) -> dict[bytes, Device]:
+        return {device.keys.key_id(epoch): device for device in self.roster.devices.values()}
+
+    def _gate_keys(self, epoch: int) -> tuple[bytes, ...]:
+        day = day_of_epoch(epoch)
+        return tuple(gate_key(day_key(site_key, day), epoch) for site_key in self.roster.site_keys)
+
+
+def _parse_part(message: Mapping[str, object]) -> _Part:
+    audience = _hex(message, "audience_hex", AUDIENCE_BYTES)
+    site_keys = tuple(_decoded(item, "site_keys_b64") for item in _list(message, "site_keys_b64", MAX_SITE_KEYS))
+    if not site_keys or any(len(key) != KEY_BYTES for key in site_keys):
+        raise RosterError("site_keys_b64 has no key, or one of a wrong length")
+    parts = _integer(message, "parts", 1, MAX_PARTS)
+    return _Part(
+        version=_integer(message, "version", 0, 1 << 62),
+        expires_at_ms=_integer(message, "expires_at_ms", 0, 1 << 62),
+        audience=audience,
+        site_keys=site_keys,
+        part=_integer(message, "part", 1, parts),
+        parts=parts,
+        devices=tuple(_parse_device(item, audience) for item in _list(message, "devices", MAX_DEVICES)),
+    )
+
+
+def _parse_device(item: object, audience: bytes) -> Device:
+    fields = _object(item, "devices")
+    device_id = _text(fields, "device_id")
+    if not _DEVICE_ID.match(device_id):
+        raise RosterError("device_id is no id")
+    allow_header_address = fields.get("allow_header_address")
+    if not isinstance(allow_header_address, bool):
+        raise RosterError("allow_header_address is neither true nor false")
+    try:
+        keys = DeviceKeys.derive(_base64(fields, "knock_key_b64"), audience)
+        public_key = load_public_key(_base64(fields, "public_key_b64"))
+        grants = {
+            raw_id(grant.grant_id): grant
+            for grant in (_parse_grant(entry) for entry in _list(fields, "grants", _MAX_GRANTS))
+        }
+    except WireError as error:
+        raise RosterError(f"device {device_id}: {error}") from error
+    binds = [bytes.fromhex(text) for text in _hex_texts(_list(fields, "binds_hex", _MAX_BINDS), BIND_BYTES)]
+    return Device(
+        device_id=device_id,
+        keys=keys,
+        public_key=public_key,
+        mark=_integer(fields, "mark", 1, _MAX_MARK),
+        allow_header_address=allow_header_address,
+        doors=frozenset(_door(door) for door in _list(fields, "doors", 16)),
+        not_after_ms=_integer(fields, "not_after_ms", 0, 1 << 62),
+        grants=grants,
+        binds=frozenset(binds),
+    )
+
+
+def _parse_grant(item: object) -> GrantWindow:
+    fields = _object(item, "grants")
+    return GrantWindow(
+        grant_id=_text(fields, "grant_id"),
+        door=_door(fields.get("door")),
+        not_before_ms=_integer(fields, "not_before_ms", 0, 1 << 62),
+        not_after_ms=_integer(fields, "not_after_ms", 0, 1 << 62),
+    )
+
+
+def _door(value: object) -> int:
+    if type(value) is not int or not 1 <= value <= 0xFFFF:
+        raise RosterError("a door is no number in 1..65535")
+    return value
+
+
+def _integer(fields: Mapping[str, object], name: str, low: int, high: int) -> int:
+    value = fields.get(name)
+    if type(value) is not int or not low <= value <= high:
+        raise RosterError(f"{name} is no whole number in {low}..{high}")
+    return value
+
+
+def _text(fields: Mapping[str, object], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str):
+        raise RosterError(f"{name} is no text")
+    return value
+
+
+def _list(fields: Mapping[str, object], name: str, most: int) -> list[object]:
+    value = fields.get(name)
+    if not isinstance(value, list) or len(value) > most:
+        raise RosterError(f"{name} is no list of at most {most} items")
+    return value
+
+
+def _object(value: object, name: str) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise RosterError(f"{name} has an item that is no object")
+    return value
+
+
+def _base64(fields: Mapping[str, object], name: str) -> bytes:
+    return _decoded(fields.get(name), name)
+
+
+def _decoded(value: object, name: str) -> bytes:
+    try:
+        if isinstance(value, str):
+            return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        pass
+    raise RosterError(f"{name} is not base64")
+
+
+def _hex(fields: Mapping[str, object], name: str, length: int) -> bytes:
+    return bytes.fromhex(_hex_texts([fields.get(name)], length)[0])
+
+
+def _hex_texts(values: list[object], length: int) -> list[str]:
+    texts = [value for value in values if isinstance(value, str) and re.fullmatch(rf"[0-9a-f]{{{2 * length}}}", value)]
+    if len(texts) != len(values):
+        raise RosterError(f"a value is not {length} bytes in lower-case hex")
+    return texts

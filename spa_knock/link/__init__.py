@@ -1,0 +1,1 @@
+"""What every local daemon shares: message framing on Unix sockets and process set-up."""
