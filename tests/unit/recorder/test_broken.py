@@ -2,6 +2,7 @@ import io
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ EVIDENCE = Signer.generate(FixedRandom("evidence"))
 
 @pytest.fixture
 def sample(tmp_path: Path) -> Sample:
-    return write_sample(tmp_path / "a.sprec")
+    return write_sample(tmp_path / "a.sallyrec")
 
 
 def mark(path: Path, signer: Signer = EVIDENCE) -> BrokenMark:
@@ -92,14 +93,44 @@ def test_marking_again_changes_nothing_and_returns_the_mark(sample: Sample) -> N
     assert sample.path.stat().st_size == size
 
 
-def test_a_mark_that_was_cut_short_counts_as_torn_bytes_the_next_time(sample: Sample) -> None:
-    sample.path.write_bytes(sample.path.read_bytes()[:-1])
+def test_a_mark_that_was_cut_short_by_a_crash_counts_as_torn_bytes_the_next_time(sample: Sample) -> None:
+    sample.path.write_bytes(sample.path.read_bytes()[:-SEALED_BYTES])
     first = mark(sample.path)
     sample.path.write_bytes(sample.path.read_bytes()[:-5])
     second = mark(sample.path)
     assert second.counts == first.counts
-    assert second.tail_bytes == first.tail_bytes + BROKEN_BYTES - 5
+    assert second.tail_bytes == BROKEN_BYTES - 5
+    report = verify(sample.path, signing_public=None)
+    assert (report.state, report.kind) == (State.BROKEN, Kind.TORN_TAIL)
+
+
+def test_zeros_left_by_a_power_cut_are_a_torn_tail(sample: Sample) -> None:
+    sample.path.write_bytes(sample.path.read_bytes()[:-SEALED_BYTES] + bytes(8192))
+    assert mark(sample.path).tail_bytes == 8192
     assert verify(sample.path, signing_public=None).state is State.BROKEN
+
+
+def test_a_mark_does_not_excuse_damage_in_front_of_the_end(sample: Sample) -> None:
+    data = sample.path.read_bytes()[:-SEALED_BYTES]
+    front, records = pieces(data)
+    offset = len(front)
+    for record, number in records:
+        middle = offset + len(record) // 2
+        offset += len(record)
+        sample.path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+        made = mark(sample.path)
+        report = verify(sample.path, signing_public=None, evidence_public=EVIDENCE.public)
+        assert (report.state, report.kind) == (State.DAMAGED, Kind.FLIPPED)
+        assert report.first_bad_batch == made.counts.batches + 1
+        assert number in (0, report.first_bad_batch)
+
+
+def test_a_mark_does_not_excuse_a_dropped_batch(sample: Sample) -> None:
+    front, records = pieces(sample.path.read_bytes()[:-SEALED_BYTES])
+    sample.path.write_bytes(front + b"".join(record for record, number in records if number != 2))
+    mark(sample.path)
+    report = verify(sample.path, signing_public=None)
+    assert (report.state, report.first_bad_batch) == (State.DAMAGED, 2)
 
 
 def test_a_sealed_recording_is_not_marked(sample: Sample) -> None:
@@ -111,7 +142,7 @@ def test_a_sealed_recording_is_not_marked(sample: Sample) -> None:
 
 
 def test_a_recording_that_is_still_written_is_not_marked(tmp_path: Path) -> None:
-    path = tmp_path / "a.sprec"
+    path = tmp_path / "a.sallyrec"
     writer = create(path)
     writer.append([frame(1)])
     with pytest.raises(RecordingError) as refusal:
@@ -146,7 +177,7 @@ def test_bytes_put_behind_a_sealed_recording_are_not_made_to_look_like_a_crash(s
     sample.path.write_bytes(sample.path.read_bytes() + b"more")
     with pytest.raises(RecordingError) as refusal:
         mark(sample.path)
-    assert refusal.value.code == "already_sealed"
+    assert refusal.value.code == "trailing_data"
     assert verify(sample.path, signing_public=None).kind is Kind.TRAILING_DATA
 
 
@@ -158,7 +189,7 @@ def test_a_mark_that_tells_another_history_than_the_file_is_noticed(sample: Samp
     if lie == "anchored_batches":
         told = replace(made, anchored_batches=made.anchored_batches - 1)
     else:
-        wrong = bytes(32) if lie == "chain_sha256" else getattr(made.counts, lie) - 1
+        wrong: Any = bytes(32) if lie == "chain_sha256" else getattr(made.counts, lie) - 1
         told = replace(made, counts=replace(made.counts, **{lie: wrong}))
     data = sample.path.read_bytes()
     front = read_front(io.BytesIO(data))
@@ -168,7 +199,7 @@ def test_a_mark_that_tells_another_history_than_the_file_is_noticed(sample: Samp
 
 @pytest.mark.parametrize("content", [b"", b"SALYREC1", b"something else entirely"])
 def test_a_file_without_a_whole_header_cannot_be_marked(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "a.sprec"
+    path = tmp_path / "a.sallyrec"
     path.write_bytes(content)
     with pytest.raises(RecordingError) as refusal:
         mark(path)
@@ -189,12 +220,14 @@ def test_a_mark_that_finds_no_room_says_so_and_can_be_made_later(
     sample: Sample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sample.path.write_bytes(sample.path.read_bytes()[:-1])
+    size = sample.path.stat().st_size
     real = os.write
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:50]))
         with pytest.raises(RecordingError) as refusal:
             mark(sample.path)
     assert (refusal.value.code, refusal.value.can_retry) == ("no_space", True)
+    assert sample.path.stat().st_size == size
     mark(sample.path)
     assert verify(sample.path, signing_public=None).state is State.BROKEN
 

@@ -13,7 +13,7 @@ from recorder.walk import Record, SignedRecord, read_front, read_records
 
 @pytest.fixture
 def followed(tmp_path: Path) -> tuple[Continuity, list[Record]]:
-    path = write_sample(tmp_path / "a.sprec").path
+    path = write_sample(tmp_path / "a.sallyrec").path
     with path.open("rb") as stream:
         front = read_front(stream)
         records = [record for _, record in read_records(stream, front.end, path.stat().st_size)]

@@ -20,9 +20,9 @@ from recorder.testing import NOW_MS, FixedRandom, sample_turns, write_sample
 from recorder.verify import verify
 
 GOLDEN = Path(__file__).parents[2] / "golden"
-SEALED = GOLDEN / "recording_v1.sprec"
-BROKEN = GOLDEN / "recording_v1_broken.sprec"
-COMPRESSED = GOLDEN / "recording_v1_zstd.sprec"
+SEALED = GOLDEN / "recording_v1.sallyrec"
+BROKEN = GOLDEN / "recording_v1_broken.sallyrec"
+COMPRESSED = GOLDEN / "recording_v1_zstd.sallyrec"
 CAST = GOLDEN / "recording_v1.cast"
 FACTS = GOLDEN / "recording_v1.json"
 
@@ -67,14 +67,14 @@ def test_the_golden_compressed_recording_replays() -> None:
 @pytest.mark.parametrize(("golden", "write"), [(SEALED, write_sample), (BROKEN, write_broken)])
 def test_the_writer_still_writes_version_1_byte_for_byte(tmp_path: Path, golden: Path, write: object) -> None:
     assert callable(write)
-    path = tmp_path / "a.sprec"
+    path = tmp_path / "a.sallyrec"
     write(path)
     assert path.read_bytes() == golden.read_bytes()
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "a.sprec"
+        path = Path(folder) / "a.sallyrec"
         sample = write_sample(path)
         SEALED.write_bytes(path.read_bytes())
         recording = open_recording(path, sample.unseal_private)

@@ -15,7 +15,7 @@ from recorder.writer import RecordingWriter, WriterSettings
 
 
 def test_a_recording_replays_exactly_what_was_written(tmp_path: Path) -> None:
-    sample = write_sample(tmp_path / "a.sprec")
+    sample = write_sample(tmp_path / "a.sallyrec")
     recording = open_recording(sample.path, sample.unseal_private, signing_public=sample.signing_public)
     assert recording.header == sample_header()
     assert list(recording.frames()) == sample.frames
@@ -40,7 +40,7 @@ def test_any_turns_come_back_in_order(
         for kind, later_us, data in turn:
             now += later_us
             turns[-1].append(Frame(kind, len(data) % 3, now, data))
-    path = tmp_path_factory.mktemp("replay") / "a.sprec"
+    path = tmp_path_factory.mktemp("replay") / "a.sallyrec"
     sample = write_sample(path, turns, settings=WriterSettings(head_every_batches=every))
     recording = open_recording(path, sample.unseal_private, signing_public=sample.signing_public)
     assert recording.report.state is State.SEALED
@@ -48,7 +48,7 @@ def test_any_turns_come_back_in_order(
 
 
 def test_a_wrong_unseal_or_signing_key_opens_nothing(tmp_path: Path) -> None:
-    sample = write_sample(tmp_path / "a.sprec")
+    sample = write_sample(tmp_path / "a.sallyrec")
     with pytest.raises(DamagedRecordingError) as refusal:
         open_recording(sample.path, generate_recipient()[0])
     assert refusal.value.code == "wrong_key"
@@ -58,7 +58,7 @@ def test_a_wrong_unseal_or_signing_key_opens_nothing(tmp_path: Path) -> None:
 
 
 def test_a_damaged_recording_replays_up_to_the_damage_and_then_says_where(tmp_path: Path) -> None:
-    sample = write_sample(tmp_path / "a.sprec")
+    sample = write_sample(tmp_path / "a.sallyrec")
     data = bytearray(sample.path.read_bytes())
     data[-SEALED_BYTES - 150] ^= 1
     sample.path.write_bytes(data)
@@ -76,7 +76,7 @@ def test_a_damaged_recording_replays_up_to_the_damage_and_then_says_where(tmp_pa
 def test_a_recording_that_is_being_written_replays_as_far_as_it_was_opened(tmp_path: Path) -> None:
     random = FixedRandom()
     private, public = generate_recipient(random)
-    path = tmp_path / "a.sprec"
+    path = tmp_path / "a.sallyrec"
     writer = RecordingWriter.create(path, header=sample_header(), recipient_public=public, now_ms=0, random=random)
     first, second = Frame(FrameKind.OUTPUT, 0, 1, b"one"), Frame(FrameKind.OUTPUT, 0, 2, b"two")
     writer.append([first])
@@ -89,9 +89,9 @@ def test_a_recording_that_is_being_written_replays_as_far_as_it_was_opened(tmp_p
 
 
 def test_a_file_swapped_after_it_was_opened_is_not_replayed(tmp_path: Path) -> None:
-    sample = write_sample(tmp_path / "a.sprec")
+    sample = write_sample(tmp_path / "a.sallyrec")
     recording = open_recording(sample.path, sample.unseal_private)
-    other = write_sample(tmp_path / "b.sprec", header=sample_header("rec_other"))
+    other = write_sample(tmp_path / "b.sallyrec", header=sample_header("rec_other"))
     other.path.rename(sample.path)
     with pytest.raises(DamagedRecordingError):
         list(recording.frames())

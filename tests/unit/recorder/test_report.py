@@ -6,7 +6,7 @@ from recorder.verify import verify
 
 
 def test_a_report_as_json_holds_plain_values_only(tmp_path: Path) -> None:
-    sample = write_sample(tmp_path / "a.sprec")
+    sample = write_sample(tmp_path / "a.sallyrec")
     report = verify(sample.path, signing_public=sample.signing_public)
     told = json.loads(json.dumps(report.as_json()))
     assert told == report.as_json()

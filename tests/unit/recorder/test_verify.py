@@ -22,7 +22,7 @@ from recorder.writer import WriterSettings
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
-    return write_sample(tmp_path_factory.mktemp("verify") / "a.sprec")
+    return write_sample(tmp_path_factory.mktemp("verify") / "a.sallyrec")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Sample:
         [Frame(FrameKind.OUTPUT, 0, i * 10_000, hashlib.shake_256(b"%d" % i).digest(1 + i % 90) * sizes[i % 5])]
         for i in range(300)
     ]
-    path = tmp_path_factory.mktemp("verify") / "b.sprec"
+    path = tmp_path_factory.mktemp("verify") / "b.sallyrec"
     return write_sample(path, turns, settings=WriterSettings(head_every_batches=15))
 
 
@@ -280,7 +280,7 @@ def test_the_command_names_the_damage_and_exits_one(
     sample: Sample, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     front, records = pieces(sample.path.read_bytes())
-    bad = tmp_path / "bad.sprec"
+    bad = tmp_path / "bad.sallyrec"
     bad.write_bytes(front + b"".join(record for record, number in records if number != 5))
     assert main([str(sample.path), str(bad)]) == 1
     out = capsys.readouterr().out
@@ -290,7 +290,7 @@ def test_the_command_names_the_damage_and_exits_one(
 
 
 def test_the_command_speaks_json(sample: Sample, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    open_file = tmp_path / "open.sprec"
+    open_file = tmp_path / "open.sallyrec"
     open_file.write_bytes(sample.path.read_bytes()[:-SEALED_BYTES])
     assert main([str(open_file), "--json"]) == 3
     told = json.loads(capsys.readouterr().out)

@@ -22,7 +22,7 @@ from recorder.walk import (
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return write_sample(tmp_path_factory.mktemp("walk") / "a.sprec").path.read_bytes()
+    return write_sample(tmp_path_factory.mktemp("walk") / "a.sallyrec").path.read_bytes()
 
 
 def last_record(data: bytes) -> tuple[int, object]:

@@ -42,7 +42,7 @@ def frame(at_us: int, data: bytes = b"x") -> Frame:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "a.sprec"
+    return tmp_path / "a.sallyrec"
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_a_file_that_exists_is_never_opened_for_writing(path: Path) -> None:
 
 def test_a_recording_that_cannot_begin_leaves_no_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RecordingError):
-        create(path.parent / "absent" / "a.sprec")
+        create(path.parent / "absent" / "a.sallyrec")
     with pytest.raises(RecordingError) as refusal:
         RecordingWriter.create(path, header=sample_header(), recipient_public=bytes(32), now_ms=0, random=FixedRandom())
     assert refusal.value.code == "bad_recipient"
@@ -372,7 +372,7 @@ def test_a_file_size_limit_of_the_system_blocks_and_lifting_it_leaves_no_gap(pat
 def test_every_byte_acknowledged_before_a_kill_is_in_the_file(tmp_path: Path) -> None:
     pace = chance.Random(7)
     for attempt in range(20):
-        path = tmp_path / f"{attempt}.sprec"
+        path = tmp_path / f"{attempt}.sallyrec"
         reading, writing = os.pipe()
 
         def work(path: Path = path, writing: int = writing) -> None:

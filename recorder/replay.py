@@ -1,0 +1,72 @@
+"""Opens a recording for replay: seals first, then the frames. I/O."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from recorder.batches import Batch
+from recorder.continuity import Continuity
+from recorder.errors import DamagedRecordingError
+from recorder.frames import Frame
+from recorder.manifest import RecordingHeader
+from recorder.report import Report, State
+from recorder.seal import BatchCipher, open_data_key
+from recorder.verify import verify
+from recorder.walk import SignedRecord, read_front, read_records
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording whose seals were checked when it was opened; `report` says what was found."""
+
+    path: Path
+    report: Report
+    header: RecordingHeader
+    _cipher: BatchCipher = field(repr=False)
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame of every good batch, in order; one batch in memory at a time.
+
+        For a damaged file the good part comes first and then `DamagedRecordingError` is raised with the first bad
+        batch. An open, torn or broken file ends after its last whole batch; `report.state` tells. Frames written after
+        the file was opened are not included.
+        """
+        with self.path.open("rb", buffering=1 << 18) as stream:
+            front = read_front(stream)
+            followed = Continuity(front.opening, front.header_sha256, front.end)
+            for _, record in read_records(stream, front.end, self.report.bytes):
+                if isinstance(record, Batch):
+                    followed.check_order(record)
+                    yield from record.open(self._cipher, followed.chain)
+                    followed.take_batch(record)
+                elif isinstance(record, SignedRecord):
+                    followed.take_signed(record.tag, record.data)
+                else:
+                    message = "the recording changed while it was being replayed"
+                    raise DamagedRecordingError("flipped", message, batch=followed.batches + 1, at_us=followed.at_us)
+        if self.report.state is State.DAMAGED:
+            batch, at_us = self.report.first_bad_batch or 0, self.report.at_us or 0
+            raise DamagedRecordingError(str(self.report.kind), self.report.message, batch=batch, at_us=at_us)
+
+
+def open_recording(
+    path: Path,
+    unseal_private: bytes,
+    *,
+    signing_public: bytes | None = None,
+    evidence_public: bytes | None = None,
+    audited_chain: bytes | None = None,
+) -> Recording:
+    """Verify a file, open its data key and hand back the recording.
+
+    `unseal_private` is the raw X25519 private key (32 bytes); the other keys as for `verify.verify`. Raises
+    `DamagedRecordingError` when the header or a key is wrong, so that nothing at all can be replayed; other damage is
+    raised by `Recording.frames` where it begins.
+    """
+    report = verify(path, signing_public=signing_public, evidence_public=evidence_public, audited_chain=audited_chain)
+    if report.first_bad_batch == 0 or report.header is None:
+        raise DamagedRecordingError(str(report.kind), report.message)
+    with path.open("rb") as stream:
+        front = read_front(stream)
+    data_key = open_data_key(front.opening.key, unseal_private, front.opening.header.recording_id)
+    return Recording(path, report, front.opening.header, BatchCipher(data_key, front.header_sha256))

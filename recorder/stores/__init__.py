@@ -1,0 +1,1 @@
+"""Where recording files lie."""

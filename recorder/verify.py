@@ -1,0 +1,338 @@
+"""Is this recording what its writer wrote? Works without the data key; with it, every batch is decrypted as well. I/O.
+
+    python -m recorder.verify FILE… [--signing-key HEX] [--evidence-key HEX] [--chain HEX] [--unseal-key-file F]
+                              [--json]
+
+Exit code: 0 every file sealed and whole · 3 some unfinished (open, or marked broken) but sound as far as they go ·
+1 some damaged · 2 wrong use or a file that cannot be read.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import BinaryIO
+
+import orjson
+
+from recorder.batches import Batch
+from recorder.continuity import Continuity
+from recorder.errors import DamagedRecordingError
+from recorder.manifest import TAG_BROKEN, TAG_SEALED, BrokenMark, Head
+from recorder.report import Kind, Report, State
+from recorder.seal import BatchCipher, open_data_key
+from recorder.walk import (
+    Ending,
+    Front,
+    Record,
+    SignedRecord,
+    Unreadable,
+    digest_range,
+    file_size,
+    read_broken_mark,
+    read_ending,
+    read_front,
+    read_records,
+)
+
+
+class ExitCode(IntEnum):
+    WHOLE = 0
+    DAMAGED = 1
+    USAGE = 2
+    UNFINISHED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """What the caller knows from elsewhere; None: not known, not checked.
+
+    `signing_public` and `audited_chain` come from the audit chain, `evidence_public` from the site's configuration.
+    `unseal_private` opens the data key. `audited_chain` is the `chain_sha256` with which the recording is known to end.
+    """
+
+    signing_public: bytes | None = None
+    evidence_public: bytes | None = None
+    unseal_private: bytes | None = None
+    audited_chain: bytes | None = None
+
+
+def verify(
+    source: Path | BinaryIO,
+    *,
+    signing_public: bytes | None,
+    evidence_public: bytes | None = None,
+    unseal_private: bytes | None = None,
+    audited_chain: bytes | None = None,
+) -> Report:
+    """Check one recording: structure, hash chain and signatures, and with `unseal_private` every batch's content.
+
+    `source` is a file or a seekable stream. Parameters as in `Trusted`. Damage is a value in the report; only
+    `OSError` is raised. Without `audited_chain` nobody can tell a file cut at a batch from one left by a crash.
+    """
+    trusted = Trusted(signing_public, evidence_public, unseal_private, audited_chain)
+    if isinstance(source, Path):
+        with source.open("rb", buffering=1 << 18) as stream:
+            return _verify(stream, trusted)
+    return _verify(source, trusted)
+
+
+def _verify(stream: BinaryIO, trusted: Trusted) -> Report:
+    try:
+        front = read_front(stream)
+    except DamagedRecordingError as error:
+        # A file that still has its end was not cut: the header's own length was altered.
+        is_cut = error.code == "truncated" and read_ending(stream, file_size(stream)).tag is None
+        return _damaged_front(Kind.TRUNCATED if is_cut else _not_cut(error), str(error))
+    return _Check(stream, front, trusted).run()
+
+
+def _not_cut(error: DamagedRecordingError) -> Kind:
+    return Kind.FLIPPED if error.code == "truncated" else Kind(error.code)
+
+
+def _damaged_front(kind: Kind, message: str) -> Report:
+    return Report(
+        State.DAMAGED,
+        kind,
+        first_bad_batch=0,
+        at_us=0,
+        message=message,
+        batches=0,
+        frames=0,
+        bytes=0,
+        duration_us=0,
+        anchored_batches=0,
+        anchored_us=0,
+        is_signing_key_pinned=False,
+        is_evidence_key_pinned=False,
+        is_decrypted=False,
+        header=None,
+        head=None,
+        broken=None,
+        chain_sha256=b"",
+    )
+
+
+class _Check:
+    """One pass over one file."""
+
+    def __init__(self, stream: BinaryIO, front: Front, trusted: Trusted) -> None:
+        self._stream = stream
+        self._front = front
+        self._trusted = trusted
+        self._followed = Continuity(front.opening, front.header_sha256, front.end)
+        self._cipher: BatchCipher | None = None
+        self._head: Head | None = None
+        self._mark: BrokenMark | None = None
+        self._torn: Unreadable | None = None
+
+    def run(self) -> Report:
+        try:
+            self._check_keys()
+            ending = read_ending(self._stream, file_size(self._stream))
+            if ending.tag == TAG_BROKEN:
+                self._follow_to_mark(ending)
+            else:
+                self._follow(ending.start if ending.tag is None else file_size(self._stream), ending)
+            self._check_audited_chain()
+        except DamagedRecordingError as error:
+            return self._report(State.DAMAGED, Kind(error.code), error.batch, error.at_us, str(error))
+        if self._head is not None:
+            return self._report(State.SEALED, None, None, None, "sealed and whole")
+        after = "the batches after the last signed head cannot be proved to be the last ones"
+        if self._mark is not None:
+            kind = Kind.TORN_TAIL if self._mark.tail_bytes else None
+            message = f"marked broken ({self._mark.reason}) with {self._mark.tail_bytes} torn bytes; {after}"
+            return self._report(State.BROKEN, kind, None, None, message)
+        if self._torn is not None:
+            bad = self._followed.batches + 1
+            message = f"{self._torn.message}: the last write did not finish; {after}"
+            return self._report(State.OPEN, Kind.TORN_TAIL, bad, self._time_of(self._torn), message)
+        return self._report(State.OPEN, Kind.MISSING_TRAILER, None, None, f"no trailer: still open, or cut; {after}")
+
+    def _check_keys(self) -> None:
+        opening = self._front.opening
+        pinned = self._trusted.signing_public
+        if pinned is not None and pinned != opening.signing_public:
+            raise DamagedRecordingError("wrong_key", "the recording is signed by another key than the one expected")
+        if self._trusted.unseal_private is not None:
+            data_key = open_data_key(opening.key, self._trusted.unseal_private, opening.header.recording_id)
+            self._cipher = BatchCipher(data_key, self._front.header_sha256)
+
+    def _follow(self, limit: int, ending: Ending) -> None:
+        records = read_records(self._stream, self._front.end, limit)
+        for offset, record in records:
+            if isinstance(record, Batch):
+                self._take_batch(record, records)
+            elif isinstance(record, SignedRecord):
+                head = self._followed.take_signed(record.tag, record.data)
+                if record.tag == TAG_SEALED:
+                    self._head = head
+                    if ending.tag != TAG_SEALED or offset != ending.start:
+                        raise self._bad("trailing_data", "something stands behind the sealed trailer")
+            elif record.is_torn and ending.tag is None:
+                self._torn = record
+            else:
+                raise self._bad("flipped", f"{record.message}: the file was altered here", self._time_of(record))
+
+    def _take_batch(self, batch: Batch, rest: Iterator[tuple[int, Record]]) -> None:
+        try:
+            self._followed.check_order(batch)
+        except DamagedRecordingError as error:
+            if error.code == "dropped" and _holds(rest, error.batch):
+                message = f"batch {error.batch} stands further back: batch {batch.prelude.number} was put before it"
+                raise DamagedRecordingError("reordered", message, batch=error.batch, at_us=error.at_us) from error
+            raise
+        if self._cipher is not None:
+            try:
+                batch.open(self._cipher, self._followed.chain)
+            except DamagedRecordingError as error:
+                raise self._bad(error.code, str(error), batch.prelude.start_us) from error
+        self._followed.take_batch(batch)
+
+    def _follow_to_mark(self, ending: Ending) -> None:
+        fault: DamagedRecordingError | None = None
+        limit = ending.start
+        try:
+            mark = read_broken_mark(self._stream, ending.start, self._front.header_sha256)
+            self._mark = mark
+            limit = min(mark.counts.offset, ending.start)
+        except DamagedRecordingError as error:
+            fault = error
+        self._follow(limit, ending)
+        if fault is not None or self._mark is None:
+            raise self._bad("forged_head", "the broken trailer is not valid") from fault
+        pinned = self._trusted.evidence_public
+        if pinned is not None and pinned != self._mark.evidence_public:
+            raise self._bad("wrong_key", "the broken trailer is signed by another key than the one expected")
+        counts = self._followed.counts
+        if counts.batches < self._mark.counts.batches:
+            raise self._bad("dropped", f"the broken trailer vouches for {self._mark.counts.batches} batches")
+        if (counts, self._followed.anchored_batches) != (self._mark.counts, self._mark.anchored_batches):
+            raise self._bad("flipped", "the batches are not those that were there when the file was marked broken")
+        tail = digest_range(self._stream, limit, ending.start)
+        if (ending.start - limit, tail) != (self._mark.tail_bytes, self._mark.tail_sha256):
+            raise self._bad("flipped", "the torn bytes before the broken trailer were altered")
+        for _, record in read_records(self._stream, limit, ending.start):
+            if not isinstance(record, Unreadable) or not record.is_torn:
+                raise self._bad("flipped", "what stands behind the last good batch is not a write that was cut short")
+
+    def _check_audited_chain(self) -> None:
+        audited = self._trusted.audited_chain
+        if audited is None or audited == self._followed.chain:
+            return
+        if self._head is not None:
+            raise self._bad("forged_head", "the recording is sealed, but not with the head that was audited")
+        raise self._bad("truncated", "the recording ends before the head that was audited")
+
+    def _time_of(self, record: Unreadable) -> int:
+        return self._followed.at_us if record.prelude is None else record.prelude.start_us
+
+    def _bad(self, code: str, message: str, at_us: int | None = None) -> DamagedRecordingError:
+        followed = self._followed
+        when = followed.at_us if at_us is None else at_us
+        return DamagedRecordingError(code, message, batch=followed.batches + 1, at_us=when)
+
+    def _report(self, state: State, kind: Kind | None, bad: int | None, at_us: int | None, message: str) -> Report:
+        followed = self._followed
+        return Report(
+            state,
+            kind,
+            first_bad_batch=bad,
+            at_us=at_us,
+            message=message,
+            batches=followed.batches,
+            frames=followed.frames,
+            bytes=followed.offset,
+            duration_us=followed.at_us,
+            anchored_batches=followed.anchored_batches,
+            anchored_us=followed.anchored_us,
+            is_signing_key_pinned=self._trusted.signing_public is not None,
+            is_evidence_key_pinned=self._trusted.evidence_public is not None,
+            is_decrypted=self._cipher is not None,
+            header=self._front.opening.header,
+            head=self._head,
+            broken=self._mark,
+            chain_sha256=followed.chain,
+        )
+
+
+def _holds(records: Iterator[tuple[int, Record]], number: int) -> bool:
+    return any(isinstance(record, Batch) and record.prelude.number == number for _, record in records)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    states: set[State] = set()
+    unread = False
+    for file in options.files:
+        try:
+            report = verify(
+                file,
+                signing_public=options.signing_key,
+                evidence_public=options.evidence_key,
+                unseal_private=None if options.unseal_key_file is None else options.unseal_key_file.read_bytes(),
+                audited_chain=options.chain,
+            )
+        except OSError as error:
+            unread = True
+            sys.stderr.write(f"{error.filename}: {error.strerror}\n")
+            continue
+        states.add(report.state)
+        sys.stdout.write(_as_line(file, report) if options.json else _as_text(file, report))
+    if State.DAMAGED in states:
+        return ExitCode.DAMAGED
+    if unread:
+        return ExitCode.USAGE
+    return ExitCode.WHOLE if states == {State.SEALED} else ExitCode.UNFINISHED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m recorder.verify", description="Verify sealed session recordings.")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--signing-key", type=_hex32, metavar="HEX", help="the recording's public key, as audited")
+    parser.add_argument("--evidence-key", type=_hex32, metavar="HEX", help="the gateway's public evidence key")
+    parser.add_argument("--unseal-key-file", type=Path, metavar="FILE", help="32 raw bytes; decrypts every batch too")
+    parser.add_argument("--chain", type=_hex32, metavar="HEX", help="the chain_sha256 that was audited at the end")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    return parser
+
+
+def _hex32(text: str) -> bytes:
+    value = bytes.fromhex(text)
+    if len(value) != 32:
+        raise ValueError("32 bytes are needed")
+    return value
+
+
+def _as_line(file: Path, report: Report) -> str:
+    return orjson.dumps({"file": str(file)} | report.as_json(), option=orjson.OPT_APPEND_NEWLINE).decode()
+
+
+def _as_text(file: Path, report: Report) -> str:
+    lines = [f"{file}: {report.state.upper()}: {report.message}"]
+    if report.kind is not None:
+        lines.append(f"  what: {report.kind}")
+    if report.first_bad_batch is not None and report.at_us is not None:
+        what = f"batch {report.first_bad_batch}" if report.first_bad_batch else "the header"
+        lines.append(f"  first bad: {what} at {_clock(report.at_us)}")
+    lines.append(
+        f"  good: {report.batches} batches, {report.frames} frames, {report.bytes} bytes, {_clock(report.duration_us)};"
+        f" signed up to batch {report.anchored_batches}"
+    )
+    if not report.is_signing_key_pinned and report.header is not None:
+        lines.append("  note: the signing key was taken from the file itself; give --signing-key from the audit log")
+    return "\n".join(lines) + "\n"
+
+
+def _clock(at_us: int) -> str:
+    seconds, micros = divmod(at_us, 1_000_000)
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}.{micros:06}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
