@@ -216,7 +216,7 @@ class AccessRequestService:
             return self._views(unit.session, [store.request_of(row)])[0]
 
     def lapse_overdue(self) -> int:
-        """Let requests lapse that nobody decided in time; returns how many."""
+        """Let requests lapse that nobody decided in time, at most 100 a call; returns how many."""
         now, lapsed = self._clock.now(), 0
         with self._database.reading() as session:
             if not store.overdue(session, now, 1):

@@ -71,7 +71,7 @@ class House:
             grants_api.plant_router(self.grants, access),
             sessions_api.plant_router(self.sessions, access),
             recordings_api.plant_router(self.recordings, access),
-            audit_api.plant_router(self.database, self.clock, read_audit),
+            audit_api.plant_router(self.database, self.clock, read_audit, access.requires("audit.state.read")),
         ]
 
     def vendor_routers(self) -> list[APIRouter]:

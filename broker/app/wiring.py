@@ -219,4 +219,5 @@ def subscribe(house: House) -> None:
     on(SessionEnded, close_way)
     on(PersonSuspended, lambda event: house.sessions.end_sessions_of_person(event.subject, "person_suspended"))
     on(GrantRevoked, lambda event: house.sessions.end_sessions_of_grant(event.subject, "grant_revoked"))
+    on(GrantFinished, lambda event: house.sessions.end_sessions_of_grant(event.subject, "grant_finished"))
     on(GrantExpired, lambda event: house.sessions.end_sessions_of_grant(event.subject, "grant_expired"))

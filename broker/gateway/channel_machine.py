@@ -4,7 +4,7 @@ Every `Send` is made together with the `Record` of the same bytes, here and nowh
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Final, assert_never
 
@@ -62,6 +62,7 @@ class ChannelMachine:
     _paused: bool = False
     _client_ended: bool = False
     _exit: c.ExitState | None = None
+    _late_size: c.Resized | None = None
     _from_client: list[bytes | _End] = field(default_factory=list)
     _from_target: list[tuple[bytes, Stream] | _End] = field(default_factory=list)
     _decision: bool | None = None  # a hold was decided while the session was frozen
@@ -109,7 +110,9 @@ class ChannelMachine:
 
     def opened(self, now: c.Moment) -> list[c.Command]:
         self._opened = True
-        return self.drain(now)
+        late, self._late_size = self._late_size, None
+        resized = self.resized(late, now) if late is not None else []
+        return [*resized, *self.drain(now)]
 
     def failed(self, message: str, now: c.Moment) -> list[c.Command]:
         self.over = True
@@ -300,7 +303,14 @@ class ChannelMachine:
 
     def resized(self, event: c.Resized, now: c.Moment) -> list[c.Command]:
         self._gate.resize(event.width)
-        if not self._asked or not self.shared.recording:
+        if not self._asked and self.request.terminal is not None:
+            size = {name: getattr(event, name) for name in ("width", "height", "pixel_width", "pixel_height")}
+            self.request = replace(self.request, terminal=replace(self.request.terminal, **size))
+            return []
+        if not self._asked or self.request.terminal is None:
+            return []
+        if not self._opened:
+            self._late_size = event  # the request is on its way to the target with the old size
             return []
         frame = self._frame(FrameKind.RESIZE, _size(event.width, event.height), now)
         resize = c.Resize(self.number, event.width, event.height, event.pixel_width, event.pixel_height)
@@ -309,7 +319,7 @@ class ChannelMachine:
     def pass_signal(self, what: str, command: c.Command, now: c.Moment) -> list[c.Command]:
         if not self._opened or self.shared.frozen:
             return []
-        return [*self._note("passed", now, what=what), command]
+        return [*self._note("passed", now, asked=what), command]
 
     def say(self, words: str, now: c.Moment) -> list[c.Command]:
         """A line of our own for the engineer; the recording tells that it was shown."""
@@ -322,7 +332,7 @@ class ChannelMachine:
     def _note(self, what: str, now: c.Moment, **params: str | int) -> list[c.Command]:
         if not self.shared.recording:
             return []
-        data = json.dumps({"note": what, **params}, ensure_ascii=False).encode()
+        data = json.dumps({"kind": what, **params}, ensure_ascii=False).encode()
         return [c.Record((self._frame(FrameKind.NOTE, data, now),))]
 
     def _report(self, code: str, **params: str) -> c.Command:

@@ -22,6 +22,7 @@ from broker.policy.command_rules import (
     CommandRules,
     CommandVerdict,
     judge_command,
+    judge_unreadable,
 )
 
 QUIET_MS: Final = 60
@@ -264,7 +265,7 @@ class InputGate:
         if enter is None:
             return []
         verdict, held_text = _ALLOWED, ""
-        strict = self._lost_start or (self.mode is GateMode.LINES and self._ended)
+        strict = self.mode is GateMode.LINES and self._ended
         main = self._judge(texts[0], continues=not strict)
         if self._unfinished:
             texts = [self._unfinished + "\n" + texts[0], *texts]
@@ -284,6 +285,8 @@ class InputGate:
         return self._pass(enter, shown)
 
     def _judge(self, text: str, *, continues: bool) -> CommandVerdict:
+        if self._lost_start:
+            return judge_unreadable(self._rules, text, "it began too far back; press Ctrl-C to begin anew")
         return judge_command(self._rules, text, CommandContext(cwd=self._cwd, continues=continues))
 
     def _pass(self, enter: bytes, shown: str) -> list[Step]:

@@ -17,7 +17,7 @@ _TOKENS: Final = re.compile(
     r"|(?:\x1b\[|\x9b)([0-9;:<=>?]*)[ -/]*([@-~])"
     r"|\x1b[\]PX^_](?:[^\x07\x1b]|\x1b(?!\\))*(?:\x07|\x1b\\)"
     r"|\x1b[()*+#%][\x20-\x7e]"
-    r"|\x1b[\x30-\x5a\x5c\x60-\x7e]"
+    r"|\x1b[\x30-\x4f\x51-\x57\x59\x5a\x5c\x60-\x7e]"
     r"|[\x00-\x1a\x1c-\x1f\x7f]",
     re.DOTALL,
 )

@@ -7,6 +7,7 @@ decrypted bytes go to control's vendor socket behind one framed message that say
 import asyncio
 import hashlib
 import ssl
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -72,7 +73,8 @@ class VendorFront:
         try:
             await self._known(connection, reader, writer)
         finally:
-            transport.abort()
+            with suppress(AttributeError):  # Python 3.11's TLS transport, once it is closed for good
+                transport.abort()
 
     async def _known(
         self, connection: ProvenConnection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

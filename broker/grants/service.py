@@ -212,7 +212,7 @@ class GrantService:
             return self._views(unit.session, [store.grant_of(row)])[0]
 
     def expire_over(self) -> int:
-        """Expire grants whose window has ended; returns how many."""
+        """Expire grants whose window has ended, at most 100 a call; returns how many."""
         now, expired = self._clock.now(), 0
         with self._database.reading() as session:
             if not store.over(session, now, 1):

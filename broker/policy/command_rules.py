@@ -148,14 +148,14 @@ def judge_command(rules: CommandRules, text: str, context: CommandContext) -> Co
     except IncompleteText as error:
         if context.continues:
             return CommandVerdict(CommandAction.ALLOW, cwd=context.cwd, incomplete=True)
-        return _unreadable(rules, text, str(error))
+        return judge_unreadable(rules, text, str(error))
     except UnreadableText as error:
-        return _unreadable(rules, text, str(error))
+        return judge_unreadable(rules, text, str(error))
     judge = _Judge(rules, context.cwd)
     try:
         judge.commands(commands, 0)
     except UnreadableText as error:
-        return _unreadable(rules, text, str(error))
+        return judge_unreadable(rules, text, str(error))
     if judge.found is None:
         return CommandVerdict(CommandAction.ALLOW, cwd=judge.cwd)
     return CommandVerdict(judge.found.action, judge.found.rule_id, judge.found.message, cwd=context.cwd)
@@ -170,7 +170,8 @@ def reads_commands(text: str) -> bool:
     return any(_shell_without_script(argv) for command in commands for argv, _ in _unwrap(list(command.words)))
 
 
-def _unreadable(rules: CommandRules, text: str, why: str) -> CommandVerdict:
+def judge_unreadable(rules: CommandRules, text: str, why: str) -> CommandVerdict:
+    """The verdict on text whose meaning is not known, for the reason `why`: a mention of a rule's subject blocks."""
     for rule in rules.rules:
         programs = "|".join(re.escape(program) for program in rule.programs)
         if re.search(rf"(?<![\w.-])({programs})(?![\w.-])", text) or any(p in text for p in (*rule.trees, *rule.paths)):

@@ -32,7 +32,7 @@ from recorder.replay import Recording as RecordingFile
 from recorder.replay import open_recording
 
 _GATEWAY: Final = "system:gateway"
-_SUFFIX: Final = ".slyrec"
+_SUFFIX: Final = ".sallyrec"
 
 
 def file_name_of(recording_id: str) -> str:

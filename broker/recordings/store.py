@@ -1,10 +1,9 @@
 """The table of recordings, and its queries."""
 
-from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import BigInteger, LargeBinary
-from sqlmodel import Field, Session, SQLModel, col, select
+from sqlmodel import Field, Session, SQLModel
 
 from broker.adapters.db.columns import UtcDateTime, enum_column
 from broker.recordings.model import Recording, RecordingState
@@ -53,9 +52,3 @@ def get(session: Session, recording_id: str) -> Recording | None:
     """One recording."""
     row = session.get(RecordingRow, recording_id)
     return recording_of(row) if row is not None else None
-
-
-def of_sessions(session: Session, session_ids: Collection[str]) -> dict[str, str]:
-    """The recordings' ids by their sessions'."""
-    query = select(RecordingRow.session_id, RecordingRow.id).where(col(RecordingRow.session_id).in_(session_ids))
-    return dict(session.exec(query).all())

@@ -244,7 +244,7 @@ def _closed(data: Message) -> ClosedFacts:
             frames=_number(data, "frames"),
             batches=_number(data, "batches"),
             bytes_written=_number(data, "bytes"),
-            head_sha256=_hex(data, "head_sha256_hex") or None if data.get("head_sha256_hex") else None,
+            head_sha256=_hex(data, "head_sha256_hex") if data.get("head_sha256_hex") else None,
             head_signature=_binary(data, "head_signature_b64") if data.get("head_signature_b64") else None,
             closed_at=_moment(data, "sealed_at_ms"),
         )

@@ -127,6 +127,7 @@ def _built(
         b"ssh-ed25519-cert-v01@openssh.com AAAA",
         b"x" * 10_000,
     ],
+    ids=lambda line: f"{len(line)}-bytes",
 )
 def test_what_this_authority_never_writes_is_refused_although_it_signed_it(line: bytes) -> None:
     with pytest.raises(CertificateRefused):

@@ -20,6 +20,11 @@ def test_ids_sort_by_their_moment() -> None:
     assert earlier < later
 
 
+def test_ids_of_one_millisecond_sort_by_the_order_of_their_making() -> None:
+    made = [ids.new_id("ses", _AT) for _ in range(1000)]
+    assert made == sorted(set(made))
+
+
 def test_an_id_is_a_version_7_uuid() -> None:
     raw_bytes = ids.raw(ids.new_id("ses", _AT))
     assert raw_bytes[6] >> 4 == 7

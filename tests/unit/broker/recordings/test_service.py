@@ -24,7 +24,7 @@ def cast(plant: Plant, recording_id: str, actor: str = "psn_auditor") -> Lines:
 
 def test_a_files_name_is_made_of_the_id_and_nothing_else(plant: Plant) -> None:
     admitted = plant.admitted()
-    assert file_name_of(admitted.recording_id) == f"{admitted.recording_id}.slyrec"
+    assert file_name_of(admitted.recording_id) == f"{admitted.recording_id}.sallyrec"
     for outside in ("../../etc/passwd", "rec_x", "", admitted.session_id):
         with pytest.raises(ValueError, match="id"):
             file_name_of(outside)

@@ -11,7 +11,9 @@ from tests.unit.broker.sessions.plant import Plant
 def test_a_session_has_one_recording(plant: Plant) -> None:
     recorded = open_recording_of(plant)
     with plant.world.database.reading() as session:
-        assert store.of_sessions(session, [recorded.session_id]) == {recorded.session_id: recorded.recording_id}
+        found = store.get(session, recorded.recording_id)
+        assert found is not None
+        assert found.session_id == recorded.session_id
         assert store.get(session, "rec_x") is None
     with pytest.raises(IntegrityError), plant.world.database.unit_of_work() as unit:
         row = unit.session.get(RecordingRow, recorded.recording_id)

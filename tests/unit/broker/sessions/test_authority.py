@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from broker.gateway import authority as client
+from broker.gateway.permits import Admission, Denial
+from broker.gateway.spool import Spool
 from broker.sessions.authority import AuthorityServer
 from broker.sessions.model import AdmitRequest, SessionState
 from spa_knock.link.framing import Decoder, encode
@@ -121,17 +124,17 @@ def lease_message(admitted: dict[str, object]) -> dict[str, object]:
         "recording": {
             "signing_public_b64": base64.b64encode(bytes(32)).decode(),
             "header_sha256_hex": "00" * 32,
-            "path": f"/recordings/{admitted['recording_id']}.slyrec",
+            "path": f"/recordings/{admitted['recording_id']}.sallyrec",
         },
     }
 
 
 async def test_a_session_is_admitted_leased_reported_and_ended_over_the_link(plant: Plant, tmp_path: Path) -> None:
-    client = plant.a_client(plant.a_grant())
+    laptop = plant.a_client(plant.a_grant())
     async with serving(plant, tmp_path) as (_, connect):
         gateway = await connect()
         gateway.send(HELLO)
-        admitted = await gateway.ask(admit_message(client.connect()))
+        admitted = await gateway.ask(admit_message(laptop.connect()))
         assert admitted["verdict"] == "allow"
         lease = await gateway.ask(lease_message(admitted), 2)
         assert lease["credential"] == {"kind": "password", "secret": SECRET}
@@ -264,3 +267,69 @@ async def test_sessions_that_a_gateway_does_not_hold_any_more_are_closed_after_a
         gateway = await connect()
         gateway.send(HELLO)
         await until(lambda: plant.sessions.get(admitted.session_id).record.state is SessionState.CLOSED)
+
+
+async def test_the_gateways_own_client_speaks_this_link(plant: Plant, tmp_path: Path) -> None:
+    wanted = plant.a_client(plant.a_grant()).connect()
+    orders: list[client.Order] = []
+    spool = Spool(tmp_path / "spool", "boot-1")
+
+    def heard(order: client.Order) -> bool:
+        orders.append(order)
+        return True
+
+    async with serving(plant, tmp_path):
+        gateway = client.Authority(
+            tmp_path / "authority.sock",
+            spool,
+            worker="w1",
+            boot_id="boot-1",
+            sessions=list,
+            on_order=heard,
+            on_change=lambda _: None,
+        )
+        running = asyncio.create_task(gateway.run())
+        await until(lambda: gateway.is_up)
+        proof = client.SshProof(
+            wanted.proof.certificate, wanted.proof.signed_data, wanted.proof.signature, wanted.proof.session_identifier
+        )
+        asked = client.AdmitRequest(
+            protocol="ssh",
+            knock_id=wanted.knock_id,
+            device_id=wanted.device_id,
+            grant_id=wanted.grant_id,
+            source=wanted.source,
+            source_port=wanted.source_port,
+            username=wanted.username,
+            signed_knock=wanted.signed_knock,
+            proof=proof,
+        )
+        admission = await gateway.admit(asked)
+        assert isinstance(admission, Admission)
+        assert admission.unseal_public == plant.unseal_public
+        again = await gateway.admit(asked)
+        assert isinstance(again, Denial)
+        assert again.code == "sessions.proof_used"
+        lease = await gateway.lease(
+            admission.session_id,
+            admission.permit.permit_id,
+            signing_public=bytes(32),
+            header_sha256=bytes(32),
+            path=f"{admission.recording_id}.sallyrec",
+        )
+        assert lease.secret.reveal() == SECRET
+        assert await gateway.renew(admission.session_id) == admission.permit.not_after_ms
+        assert await gateway.hold(admission.session_id, "r", "c") is False
+        await asyncio.to_thread(plant.sessions.order_end, admission.session_id, "grant_revoked")
+        await until(lambda: bool(orders))
+        assert (orders[0].kind, orders[0].session_id) == (client.OrderKind.END, admission.session_id)
+        gateway.report(admission.session_id, "session.command.blocked", {"rule_id": "r7", "text": "rm -rf /srv/data"})
+        broken = client.RecordingFacts("broken", 1, 1, 10, bytes(32), b"", 1)
+        gateway.ended(admission.session_id, "grant_revoked", broken, None)
+        await until(lambda: len(spool) == 0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    spool.close()
+    record = plant.sessions.get(admission.session_id).record
+    assert (record.state, record.end_reason, record.commands_blocked) == (SessionState.CLOSED, "grant_revoked", 1)
+    assert "recordings.recording.broken" in plant.codes()

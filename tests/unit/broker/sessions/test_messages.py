@@ -173,10 +173,10 @@ def test_a_lease_request_needs_whole_keys() -> None:
     recording = {
         "signing_public_b64": base64.b64encode(bytes(32)).decode(),
         "header_sha256_hex": "00" * 32,
-        "path": "/x/rec_1.slyrec",
+        "path": "/x/rec_1.sallyrec",
     }
     wish = messages.lease_request({"session_id": "ses_1", "permit_id": "prm_1", "recording": recording})
-    assert (wish.session_id, wish.permit_id, wish.path) == ("ses_1", "prm_1", "/x/rec_1.slyrec")
+    assert (wish.session_id, wish.permit_id, wish.path) == ("ses_1", "prm_1", "/x/rec_1.sallyrec")
     with pytest.raises(BadMessage):
         messages.lease_request(
             {"session_id": "ses_1", "permit_id": "prm_1", "recording": recording | {"header_sha256_hex": "00"}}

@@ -12,10 +12,10 @@ from broker.grants.certificates import CertificateWish, SshUserAuthority
 from broker.grants.model import GrantState
 from broker.identities.model import Role
 from broker.identities.store import PersonRow
-from broker.kernel.errors import Conflict, Forbidden, Invalid, NotFound, SallyportError
+from broker.kernel.errors import Conflict, Forbidden, Invalid, NotFound, SallyportError, Unavailable
 from broker.policy.model import Deny
 from broker.recordings.model import OpenedFacts
-from broker.sessions.model import AdmitRequest, Admitted, EndOrder, GatewayIdentity, OrderKind, SessionState
+from broker.sessions.model import AdmitRequest, Admitted, Ended, EndOrder, GatewayIdentity, OrderKind, SessionState
 from broker.sessions.rules import PENDING_LIMIT
 from tests.unit.broker.sessions.plant import (
     GATEWAY,
@@ -323,7 +323,7 @@ def _lease_error(plant: Plant, admitted: Admitted, **changes: object) -> Sallypo
         "session_id": admitted.session_id,
         "permit_id": admitted.verdict.permit.permit_id,
         "recording": OpenedFacts(bytes(32), bytes(32)),
-        "path": f"/var/lib/{admitted.recording_id}.slyrec",
+        "path": f"/var/lib/{admitted.recording_id}.sallyrec",
     }
     with pytest.raises(SallyportError) as caught:
         plant.sessions.lease(**(given | changes))  # type: ignore[arg-type]
@@ -373,6 +373,33 @@ def test_a_changed_target_gives_no_lease_and_the_session_stays_pending(plant: Pl
     assert _lease_error(plant, admitted).code == "vault.detached"
     assert plant.sessions.get(admitted.session_id).record.state is SessionState.PENDING
     assert "recordings.recording.opened" not in plant.codes()
+
+
+def test_a_lease_opens_the_way_to_its_target_for_as_long_as_the_permit_holds(plant: Plant) -> None:
+    ways: list[tuple[str, int, int]] = []
+    plant.sessions.on_lease(lambda address, port, seconds: ways.append((address, port, seconds)))
+    plant.lease(plant.admitted())
+    assert ways == [(plant.target.address, 22, 7200)]
+
+
+def test_no_credential_leaves_when_the_way_to_its_target_cannot_be_opened(plant: Plant) -> None:
+    def closed(_address: str, _port: int, _seconds: int) -> None:
+        raise Unavailable("opener.no_answer", "The firewall writer does not answer.")
+
+    admitted = plant.admitted()
+    plant.sessions.on_lease(closed)
+    assert _lease_error(plant, admitted).code == "opener.no_answer"
+    assert plant.sessions.get(admitted.session_id).record.state is SessionState.PENDING
+    assert "vault.credential.leased" not in plant.codes()
+
+
+def test_the_way_to_a_target_is_without_use_after_its_last_session(plant: Plant) -> None:
+    one, two = plant.admitted(), plant.admitted()
+    assert plant.sessions.way_without_use(one.session_id) is None
+    for admitted in (one, two):
+        ended = Ended(admitted.session_id, "client_left", plant.world.clock.now(), None, None)
+        plant.reports.ended(GATEWAY, "boot-1", 1 if admitted is one else 2, ended)
+    assert plant.sessions.way_without_use(one.session_id) == (plant.target.address, 22)
 
 
 # -- ending -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,232 @@
+"""The gate: nothing that ends a command passes before its verdict, and what passes is what was typed."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.gateway.input_gate import Blocked, Entered, Forward, GateMode, Held, InputGate, Step, Wait
+from broker.policy.command_rules import CommandAction, CommandRule, CommandRules
+
+RULES = CommandRules(
+    "1",
+    (
+        CommandRule("no.rm", CommandAction.BLOCK, ("rm",), ("r",), ("/srv/data",)),
+        CommandRule("ask", CommandAction.HOLD, ("reboot",)),
+    ),
+)
+DANGER = b"rm -rf /srv/data"
+
+
+def gate(mode: GateMode = GateMode.TERMINAL) -> InputGate:
+    one = InputGate(mode, RULES)
+    one.target(b"plc# ")
+    return one
+
+
+def sent(steps: list[Step]) -> bytes:
+    return b"".join(step.data for step in steps if isinstance(step, Forward))
+
+
+def blocked(steps: list[Step]) -> list[Blocked]:
+    return [step for step in steps if isinstance(step, Blocked)]
+
+
+def typed(one: InputGate, keys: bytes, echo: bytes | None = None) -> list[Step]:
+    """Types, echoes, and lets the waits pass."""
+    steps = one.client(keys)
+    steps += one.target(echo if echo is not None else keys.rstrip(b"\r\n\x0f"))
+    return steps + [more for step in list(steps) if isinstance(step, Wait) for more in one.timer(step.token)]
+
+
+@pytest.mark.parametrize("enter", [b"\r", b"\n", b"\x0f"])
+def test_every_enter_key_waits_for_the_verdict(enter: bytes) -> None:
+    one = gate()
+    steps = typed(one, DANGER + enter)
+    assert sent(steps) == DANGER + b"\x03"
+    assert [step.rule_id for step in blocked(steps)] == ["no.rm"]
+
+
+def test_a_harmless_line_passes_with_its_enter_and_is_told() -> None:
+    steps = typed(gate(), b"date\r")
+    assert sent(steps) == b"date\r"
+    assert Entered("date") in steps
+
+
+def test_enter_does_not_outrun_the_echo() -> None:
+    one = gate()
+    steps = one.client(b"date\r")
+    assert sent(steps) == b"date"
+    assert any(isinstance(step, Wait) for step in steps)
+    assert sent(one.target(b"date")) == b"\r"
+
+
+def test_one_enter_is_one_decision_and_a_block_drops_what_was_typed_behind_it() -> None:
+    one = gate()
+    steps = typed(one, DANGER + b"\rdate\r", DANGER)
+    assert sent(steps) == DANGER + b"\x03"
+    assert blocked(steps)[0].dropped_bytes == 5
+    assert sent(typed(one, b"id\r")) == b"id\r"
+
+
+def test_what_follows_an_allowed_enter_goes_on() -> None:
+    one = gate()
+    steps = one.client(b"date\rid\r") + one.target(b"date")
+    assert sent(steps) == b"date\rid"
+    assert sent(one.target(b"\r\nFri\r\nplc# id")) == b"\r"
+
+
+def test_history_is_judged_by_the_screen_and_waits_for_it() -> None:
+    one = gate()
+    steps = one.client(b"\x1b[A\r")
+    assert sent(steps) == b"\x1b[A"
+    quiet, limit = (step for step in steps if isinstance(step, Wait))
+    assert one.timer(quiet.token) == []  # nothing came back yet: the line is not known
+    steps = one.target(DANGER)
+    (again,) = steps
+    assert isinstance(again, Wait)
+    assert blocked(one.timer(again.token))
+    assert one.timer(limit.token) == []
+
+
+def test_a_screen_that_stays_dark_is_decided_at_the_limit() -> None:
+    one = gate()
+    _, limit = (step for step in one.client(b"\x1b[A\r") if isinstance(step, Wait))
+    assert sent(one.timer(limit.token)) == b"\r"
+
+
+def test_typed_text_is_judged_though_the_echo_is_off_or_lies() -> None:
+    assert blocked(typed(gate(), DANGER + b"\r", b""))
+    assert blocked(typed(gate(), DANGER + b"\r", b"date"))
+
+
+def test_a_screen_that_shows_danger_blocks_though_something_else_was_typed() -> None:
+    assert blocked(typed(gate(), b"dat\te\r", DANGER))
+
+
+def test_a_password_is_let_through_and_not_told() -> None:
+    one = gate()
+    one.target(b"\r\nPassword: ")
+    steps = typed(one, b"hunter2\r", b"")
+    assert sent(steps) == b"hunter2\r"
+    assert not any(isinstance(step, Entered) for step in steps)
+
+
+def test_a_reverse_search_is_judged() -> None:
+    one = gate()
+    assert blocked(typed(one, b"\x12rm\r", b"\r(reverse-i-search)`rm': rm -rf /srv/data"))
+
+
+def test_a_suggestion_behind_the_cursor_is_not_the_command() -> None:
+    steps = typed(gate(), b"rm\r", b"rm\x1b[90m -rf /srv/data\x1b[14D")
+    assert sent(steps) == b"rm\r"
+
+
+def test_a_command_over_several_lines_is_judged_as_a_whole() -> None:
+    one = gate()
+    assert sent(typed(one, b"rm -rf \\\r")) == b"rm -rf \\\r"
+    one.target(b"\r\n> ")
+    assert blocked(typed(one, b"/srv/data\r"))
+    assert sent(typed(one, b"/srv/data\r")) == b"/srv/data\r"  # alone it is harmless
+
+
+def test_an_abandoned_beginning_is_forgotten() -> None:
+    one = gate()
+    typed(one, b"rm -rf \\\r")
+    one.client(b"\x03")
+    one.target(b"^C\r\nplc# ")
+    assert sent(typed(one, b"/srv/data\r")) == b"/srv/data\r"
+
+
+def test_a_beginning_too_long_to_remember_makes_the_gate_strict() -> None:
+    one = gate()
+    typed(one, b"echo '" + b"x" * 5_000 + b"\r")
+    assert blocked(typed(one, b"' ; rm -rf 'x\r"))
+
+
+def test_the_working_folder_is_followed_along_plain_lines() -> None:
+    one = gate()
+    typed(one, b"cd /srv\r")
+    one.target(b"\r\nplc# ")
+    assert blocked(typed(one, b"rm -rf data\r"))
+
+
+def test_ctrl_d_on_a_line_with_text_is_a_decision_and_alone_it_is_not() -> None:
+    one = gate()
+    assert blocked(typed(one, DANGER + b"\x04", DANGER))
+    assert sent(one.client(b"\x04")) == b"\x04"
+
+
+def test_a_line_fetched_by_ctrl_o_is_judged_by_the_screen() -> None:
+    one = gate()
+    typed(one, b"date\x0f", b"date")
+    one.target(b"\r\nplc# " + DANGER)
+    steps = one.client(b"\r")
+    steps += [more for step in list(steps) if isinstance(step, Wait) for more in one.timer(step.token)]
+    assert blocked(steps)
+
+
+def test_a_line_that_was_put_there_without_typing_is_judged() -> None:
+    one = gate()
+    one.target(DANGER)
+    assert blocked(one.client(b"\r"))
+
+
+def test_a_held_command_goes_only_as_it_was_approved() -> None:
+    one = gate()
+    steps = typed(one, b"reboot\r")
+    assert Held("ask", "reboot") in steps
+    assert one.client(b"x") == []
+    assert sent(one.decide(allowed=True)) == b"\rx"
+    one = gate()
+    typed(one, b"reboot\r")
+    one.target(b" -f")
+    steps = one.decide(allowed=True)
+    assert sent(steps) == b"\x03"
+    assert blocked(steps)[0].message == "the line changed while it was waiting"
+    one = gate()
+    typed(one, b"reboot\r")
+    assert blocked(one.decide(allowed=False))[0].message == "the command was not approved"
+
+
+def test_a_shell_without_a_terminal_gets_whole_judged_lines() -> None:
+    one = gate(GateMode.LINES)
+    assert one.client(b"da") == []
+    assert sent(one.client(b"te\nid\nwho")) == b"date\nid\n"
+    steps = one.client_end()
+    assert sent(steps) == b"who"
+    assert one.drained
+    one = gate(GateMode.LINES)
+    steps = one.client(b"date\n" + DANGER + b"\nid\n")
+    assert sent(steps) == b"date\n"
+    assert blocked(steps)
+
+
+def test_the_last_line_without_an_end_is_judged_too() -> None:
+    one = gate(GateMode.LINES)
+    one.client(DANGER + b" \\")
+    assert blocked(one.client_end())
+
+
+def test_the_input_of_a_program_is_data() -> None:
+    assert gate(GateMode.OPEN).client(DANGER + b"\r") == [Forward(DANGER + b"\r")]
+
+
+@given(st.lists(st.binary(max_size=30), max_size=10), st.sampled_from(list(GateMode)))
+def test_what_passes_is_a_part_of_what_was_typed_in_order(chunks: list[bytes], mode: GateMode) -> None:
+    one = gate(mode)
+    passed = b""
+    for chunk in chunks:
+        passed += sent(typed(one, chunk))
+    whole = b"".join(chunks)
+    assert len(passed) <= len(whole)
+    if not blocked([]):
+        assert whole.startswith(passed) or b"\x03" in passed
+
+
+@given(st.binary(max_size=40).filter(lambda keys: b"\r" not in keys and b"\n" not in keys))
+def test_no_keys_before_plain_danger_let_it_through(keys: bytes) -> None:
+    one = gate()
+    typed(one, keys + b"\r", b"")
+    one.target(b"\r\nplc# ")
+    steps = typed(one, b"\x03" + DANGER + b"\r", b"^C\r\nplc# " + DANGER)
+    assert not sent(steps).endswith(b"\r")

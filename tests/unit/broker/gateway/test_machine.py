@@ -1,0 +1,383 @@
+"""The session machine: this arrives, that must leave; and whatever arrives, no byte leaves unrecorded."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.gateway import contract as c
+from broker.gateway.contract import ChannelKind, Side, Stream
+from broker.gateway.machine import MAX_CHANNELS, Phase, SessionMachine
+from broker.gateway.permits import Lease, Secret, SessionPermit
+from broker.gateway.testing import permit_json
+from recorder.frames import FrameKind
+
+START = c.Moment(1_000_000, 50_000_000)
+PERMIT = replace(SessionPermit.from_json(permit_json()), not_after_ms=START.wall_ms + 3_600_000)
+LEASE = Lease("lse_1", "10.0.0.1", 22, "ssh-ed25519 AAAA", "root", "password", Secret("x"))
+TERMINAL = c.Terminal("xterm", 80, 24)
+
+
+def later(seconds: float) -> c.Moment:
+    return c.Moment(START.wall_ms + int(seconds * 1000), START.boot_us + int(seconds * 1_000_000))
+
+
+class Session:
+    """A machine with a clock; `do` returns the commands of the events."""
+
+    def __init__(self, permit: SessionPermit = PERMIT) -> None:
+        self.machine = SessionMachine(START)
+        self.now = START
+        self.permit = permit
+
+    def do(self, *events: c.Event) -> list[c.Command]:
+        return [command for event in events for command in self.machine.handle(event, self.now)]
+
+    def live(self) -> "Session":
+        self.do(c.Admitted(self.permit), c.Leased(LEASE), c.Dialed())
+        return self
+
+    def shell(self, number: int = 1) -> "Session":
+        self.live().do(c.ChannelRequested(number, ChannelKind.SHELL, "", TERMINAL), c.ChannelOpened(number))
+        return self
+
+
+def kinds(commands: list[c.Command]) -> list[type]:
+    return [type(command) for command in commands]
+
+
+def of(kind: type, commands: list[c.Command]) -> list[c.Command]:
+    return [command for command in commands if isinstance(command, kind)]
+
+
+def test_a_session_opens_step_by_step() -> None:
+    session = Session()
+    assert session.do(c.Admitted(PERMIT)) == [c.AskLease()]
+    assert session.do(c.ChannelRequested(1, ChannelKind.EXEC, "date")) == []
+    assert session.do(c.Leased(LEASE)) == [c.Dial(LEASE)]
+    commands = session.do(c.Dialed())
+    assert kinds(commands) == [c.Record, c.Report, c.Report, c.OpenChannel]
+    assert session.machine.phase is Phase.LIVE
+
+
+def test_a_session_admitted_once_is_not_admitted_again() -> None:
+    session = Session().live()
+    assert session.do(c.Admitted(replace(PERMIT, channels=frozenset()))) == []
+    assert of(c.OpenChannel, session.do(c.ChannelRequested(1, ChannelKind.EXEC, "date")))
+
+
+def test_a_channel_before_admission_is_refused() -> None:
+    assert kinds(Session().do(c.ChannelRequested(1, ChannelKind.SHELL))) == [c.Refuse]
+
+
+@pytest.mark.parametrize("kind", [ChannelKind.FILE_TRANSFER, ChannelKind.SUBSYSTEM])
+def test_what_the_permit_does_not_name_is_refused(kind: ChannelKind) -> None:
+    (refuse,) = of(c.Refuse, Session().live().do(c.ChannelRequested(1, kind, "sftp")))
+    assert isinstance(refuse, c.Refuse)
+    assert "File transfer is not available" in refuse.message
+
+
+def test_a_shell_that_is_not_permitted_is_refused() -> None:
+    session = Session(replace(PERMIT, channels=frozenset({"exec"}))).live()
+    assert of(c.Refuse, session.do(c.ChannelRequested(1, ChannelKind.SHELL)))
+
+
+def test_bytes_are_recorded_and_then_sent() -> None:
+    session = Session().live()
+    session.do(c.ChannelRequested(1, ChannelKind.EXEC, "cat"), c.ChannelOpened(1))
+    record, send = session.do(c.ClientBytes(1, b"in"))
+    assert isinstance(record, c.Record)
+    assert [(f.kind, f.data) for f in record.frames] == [(FrameKind.INPUT, b"in")]
+    assert send == c.Send(1, Side.TARGET, b"in")
+    record, send = session.do(c.TargetBytes(1, b"oops", Stream.ERROR))
+    assert isinstance(record, c.Record)
+    assert record.frames[0].kind is FrameKind.ERROR_OUTPUT
+    assert send == c.Send(1, Side.CLIENT, b"oops", Stream.ERROR)
+
+
+def test_input_before_the_channel_opens_waits() -> None:
+    session = Session().live()
+    session.do(c.ChannelRequested(1, ChannelKind.EXEC, "cat"))
+    assert session.do(c.ClientBytes(1, b"early"), c.Ended(1, Side.CLIENT)) == []
+    commands = session.do(c.ChannelOpened(1))
+    assert of(c.Send, commands) == [c.Send(1, Side.TARGET, b"early")]
+    assert kinds(commands)[-1] is c.SendEnd
+
+
+def test_early_input_beyond_a_bound_stops_the_client_until_it_may_go() -> None:
+    session = Session().live()
+    session.do(c.ChannelRequested(1, ChannelKind.EXEC, "cat"))
+    commands = session.do(c.ClientBytes(1, bytes(70_000)))
+    assert c.Flow(1, Side.CLIENT, open=False) in commands
+    assert c.Flow(1, Side.CLIENT, open=True) in session.do(c.ChannelOpened(1))
+
+
+def test_a_blocked_exec_never_reaches_the_target() -> None:
+    commands = Session().live().do(c.ChannelRequested(1, ChannelKind.EXEC, "rm -rf /srv/data"))
+    assert kinds(commands) == [c.Record, c.Report, c.Refuse]
+    refuse = commands[-1]
+    assert isinstance(refuse, c.Refuse)
+    assert refuse.status == 126
+
+
+def test_a_blocked_line_is_told_cancelled_and_reported() -> None:
+    session = Session().shell()
+    commands = session.do(c.TargetBytes(1, b"# "), c.ClientBytes(1, b"rm -rf /srv/data\r"))
+    commands += session.do(c.TargetBytes(1, b"rm -rf /srv/data"))
+    (report,) = [x for x in of(c.Report, commands) if isinstance(x, c.Report) and x.code == "session.command.blocked"]
+    assert report == c.Report(
+        "session.command.blocked", {"channel": 1, "rule_id": "linux.recursive-removal", "text": "rm -rf /srv/data"}
+    )
+    sends = [x for x in of(c.Send, commands) if isinstance(x, c.Send) and x.side is Side.TARGET]
+    assert b"".join(send.data for send in sends) == b"rm -rf /srv/data\x03"
+    (message,) = of(c.Message, commands)
+    assert isinstance(message, c.Message)
+    assert "blocked (linux.recursive-removal)" in message.text
+    assert commands.index(message) < commands.index(sends[-1])
+
+
+def test_a_line_shell_ends_at_a_blocked_line() -> None:
+    session = Session().live()
+    session.do(c.ChannelRequested(1, ChannelKind.SHELL), c.ChannelOpened(1))
+    commands = session.do(c.ClientBytes(1, b"date\nrm -rf /srv/data\nid\n"))
+    assert of(c.Send, commands) == [c.Send(1, Side.TARGET, b"date\n")]
+    assert kinds(commands)[-2:] == [c.CloseTargetChannel, c.EndChannel]
+    assert session.do(c.ClientBytes(1, b"id\n")) == []
+
+
+def test_the_exit_status_follows_all_output() -> None:
+    session = Session().live()
+    session.do(c.ChannelRequested(1, ChannelKind.EXEC, "date"), c.ChannelOpened(1))
+    assert session.do(c.TargetExited(1, c.ExitState(status=3))) == []
+    assert of(c.Send, session.do(c.TargetBytes(1, b"tail")))
+    commands = session.do(c.ChannelClosed(1, Side.TARGET))
+    assert commands[-1] == c.EndChannel(1, c.ExitState(status=3))
+    close = session.do(c.SideGone(Side.CLIENT))[-1]
+    assert close == c.Close("client_left", "", 3, broken=False)
+
+
+def test_a_channel_whose_client_left_before_it_opened_is_closed_on_the_target() -> None:
+    session = Session().live()
+    session.do(c.ChannelRequested(1, ChannelKind.EXEC, "date"))
+    assert session.do(c.ChannelClosed(1, Side.CLIENT)) == [c.CloseTargetChannel(1)]
+    assert session.do(c.ChannelOpened(1)) == [c.CloseTargetChannel(1)]
+
+
+def test_channels_are_bounded() -> None:
+    session = Session().live()
+    for number in range(MAX_CHANNELS):
+        assert not of(c.Refuse, session.do(c.ChannelRequested(number, ChannelKind.EXEC, "cat")))
+    assert of(c.Refuse, session.do(c.ChannelRequested(99, ChannelKind.EXEC, "cat")))
+
+
+def test_a_resize_reaches_the_target_in_every_phase_of_its_channel() -> None:
+    session = Session()
+    session.do(c.Admitted(PERMIT), c.ChannelRequested(1, ChannelKind.SHELL, "", TERMINAL), c.Resized(1, 90, 30))
+    session.do(c.Leased(LEASE))
+    (opening,) = of(c.OpenChannel, session.do(c.Dialed()))
+    assert isinstance(opening, c.OpenChannel)
+    assert opening.terminal == c.Terminal("xterm", 90, 30)
+    assert session.do(c.Resized(1, 100, 40)) == []
+    assert c.Resize(1, 100, 40, 0, 0) in session.do(c.ChannelOpened(1))
+    assert kinds(session.do(c.Resized(1, 70, 20))) == [c.Record, c.Resize]
+
+
+@pytest.mark.parametrize(
+    ("wall", "boot"), [(3600, 3600), (3600, 5), (5, 3600)], ids=["both", "wall set ahead", "wall set back"]
+)
+def test_the_earlier_of_both_clocks_ends_the_session(wall: int, boot: int) -> None:
+    session = Session(replace(PERMIT, idle_seconds=0)).shell()
+    session.now = c.Moment(START.wall_ms + 5_000, START.boot_us + 5_000_000)
+    assert session.do(c.Ticked()) == []
+    session.now = c.Moment(START.wall_ms + wall * 1000, START.boot_us + boot * 1_000_000)
+    commands = session.do(c.Ticked())
+    assert kinds(commands) == [c.DropTarget, c.Record, c.Message, c.Close]
+    assert session.machine.end_reason == "expired"
+
+
+def test_a_permit_that_is_over_opens_nothing() -> None:
+    session = Session()
+    assert kinds(session.do(c.Admitted(replace(PERMIT, not_after_ms=START.wall_ms)))) == [c.DropTarget, c.Close]
+
+
+def test_the_end_is_asked_for_once_and_may_move() -> None:
+    session = Session(replace(PERMIT, idle_seconds=0)).shell()
+    session.now = later(3580)
+    assert session.do(c.Ticked()) == [c.AskRenewal()]
+    assert session.do(c.Ticked()) == []
+    session.do(c.Renewed(START.wall_ms + 7_200_000))
+    session.now = later(3700)
+    assert session.do(c.Ticked()) == []
+    session.now = later(7200)
+    assert session.do(c.Ticked())[-1] == c.Close("expired", "Your access time is over.", None, broken=False)
+
+
+def test_a_session_without_input_ends_and_output_does_not_count() -> None:
+    session = Session(replace(PERMIT, idle_seconds=60)).shell()
+    session.now = later(59)
+    session.do(c.ClientBytes(1, b"x"))
+    session.now = later(100)
+    session.do(c.TargetBytes(1, b"x"))
+    assert session.do(c.Ticked()) == []
+    session.now = later(119)
+    session.do(c.Ticked())
+    assert session.machine.end_reason == "idle"
+
+
+def test_a_silent_control_freezes_and_later_ends_a_session() -> None:
+    session = Session(replace(PERMIT, idle_seconds=0)).shell()
+    session.do(c.ControlLost())
+    session.now = later(299)
+    assert session.do(c.Ticked()) == []
+    session.now = later(300)
+    commands = session.do(c.Ticked())
+    assert c.Flow(1, Side.CLIENT, open=False) in commands
+    assert of(c.Send, session.do(c.ClientBytes(1, b"x"), c.TargetBytes(1, b"y"))) == []
+    assert session.do(c.Ticked()) == []
+    session.now = later(600)
+    session.do(c.Ticked())
+    assert session.machine.end_reason == "autonomy"
+
+
+def test_what_was_held_goes_in_order_once_control_is_back() -> None:
+    session = Session(replace(PERMIT, idle_seconds=0)).shell()
+    session.do(c.ControlLost())
+    session.now = later(300)
+    session.do(c.Ticked())
+    session.do(
+        c.TargetBytes(1, b"one"),
+        c.TargetBytes(1, b"two", Stream.ERROR),
+        c.ClientBytes(1, b"keys"),
+        c.Ended(1, Side.TARGET),
+        c.TargetExited(1, c.ExitState(status=0)),
+        c.ChannelClosed(1, Side.TARGET),
+    )
+    commands = session.do(c.ControlBack())
+    sends = [command for command in commands if isinstance(command, c.Send | c.SendEnd | c.EndChannel)]
+    assert sends == [
+        c.Send(1, Side.CLIENT, b"one"),
+        c.Send(1, Side.CLIENT, b"two", Stream.ERROR),
+        c.SendEnd(1, Side.CLIENT),
+        c.EndChannel(1, c.ExitState(status=0)),
+    ]
+
+
+def test_a_session_that_must_be_watched_freezes_at_once() -> None:
+    session = Session(replace(PERMIT, duties=frozenset({"record", "watch"}))).shell()
+    session.do(c.ControlLost())
+    assert of(c.Flow, session.do(c.Ticked()))
+
+
+def test_two_causes_of_freezing_are_told_apart() -> None:
+    session = Session(replace(PERMIT, duties=frozenset({"watch"}))).shell()
+    session.do(c.Frozen("order"), c.ControlLost(), c.Ticked(), c.ControlBack())
+    assert of(c.Send, session.do(c.TargetBytes(1, b"y"))) == []
+    assert of(c.Send, session.do(c.Thawed())) == [c.Send(1, Side.CLIENT, b"y")]
+
+
+def test_too_much_held_data_ends_the_session() -> None:
+    session = Session().shell()
+    session.do(c.Frozen("order"))
+    for _ in range(17):
+        session.do(c.TargetBytes(1, bytes(1_000_000)))
+    assert session.machine.end_reason == "overflow"
+
+
+def test_a_cut_drops_the_target_first_and_tells_why() -> None:
+    commands = Session().shell().do(c.CutOrdered("unsafe"))
+    assert kinds(commands) == [c.DropTarget, c.Record, c.Message, c.Close]
+    assert commands[-1] == c.Close("cut", "This session was ended by the plant: unsafe", None, broken=False)
+
+
+def test_a_reason_that_is_no_code_is_told_but_not_used_as_one() -> None:
+    close = Session().shell().do(c.PermitEnded("Grant revoked!"))[-1]
+    assert close == c.Close("permit_ended", "Your access has ended (Grant revoked!).", None, broken=False)
+
+
+def test_after_a_recorder_failure_nothing_is_sent_and_nothing_recorded() -> None:
+    session = Session().shell()
+    commands = session.do(c.RecorderFailed("disk"))
+    assert kinds(commands) == [c.DropTarget, c.Message, c.Close]
+    assert session.do(c.TargetBytes(1, b"x"), c.ClientBytes(1, b"x"), c.Ticked()) == []
+
+
+def test_a_held_request_waits_for_its_answer() -> None:
+    rules = permit_json()["rules"]
+    assert isinstance(rules, dict)
+    rule = {**rules["rules"][0], "action": "hold"}
+    permit = SessionPermit.from_json({**permit_json(), "rules": {"policy_version": "1", "rules": [rule]}})
+    session = Session(replace(permit, not_after_ms=PERMIT.not_after_ms)).live()
+    (ask,) = session.do(c.ChannelRequested(1, ChannelKind.EXEC, "rm -rf /etc"))
+    assert ask == c.AskHold(1, "linux.recursive-removal", "rm -rf /etc")
+    assert of(c.OpenChannel, session.do(c.HoldDecided(1, True)))
+    session.do(c.ChannelRequested(2, ChannelKind.EXEC, "rm -rf /etc"))
+    assert of(c.Refuse, session.do(c.HoldDecided(2, False)))
+
+
+NUMBERS = st.integers(1, 3)
+DATA = st.binary(max_size=20) | st.sampled_from([b"rm -rf /srv/data\r", b"date\n", b"\x1b[A\r", b"exit\r"])
+EVENTS = st.one_of(
+    st.just(c.Admitted(PERMIT)),
+    st.just(c.Leased(LEASE)),
+    st.just(c.Dialed()),
+    st.builds(
+        c.ChannelRequested,
+        NUMBERS,
+        st.sampled_from(ChannelKind),
+        st.sampled_from(["", "cat", "bash", "rm -rf /srv/data"]),
+        st.sampled_from([None, TERMINAL]),
+    ),
+    st.builds(c.ChannelOpened, NUMBERS),
+    st.builds(c.ChannelFailed, NUMBERS, st.just("no")),
+    st.builds(c.ClientBytes, NUMBERS, DATA),
+    st.builds(c.ClientBytes, NUMBERS, DATA),
+    st.builds(c.TargetBytes, NUMBERS, DATA, st.sampled_from(Stream)),
+    st.builds(c.TargetBytes, NUMBERS, DATA, st.sampled_from(Stream)),
+    st.builds(c.Ended, NUMBERS, st.sampled_from(Side)),
+    st.builds(c.Resized, NUMBERS, st.integers(0, 300), st.integers(0, 100)),
+    st.builds(c.Signalled, NUMBERS, st.just("INT")),
+    st.builds(c.Broken, NUMBERS, st.just(5)),
+    st.builds(c.TargetExited, NUMBERS, st.just(c.ExitState(status=1))),
+    st.builds(c.ChannelClosed, NUMBERS, st.sampled_from(Side)),
+    st.builds(c.TimerFired, NUMBERS, st.integers(1, 6)),
+    st.builds(c.HoldDecided, NUMBERS, st.booleans()),
+    st.sampled_from([c.Ticked(), c.Thawed(), c.ControlLost(), c.ControlBack(), c.Frozen("order")]),
+    st.sampled_from([c.SideGone(Side.CLIENT), c.CutOrdered("x"), c.PermitEnded("y"), c.RecorderFailed("z")]),
+)
+
+
+@given(st.lists(EVENTS, max_size=40))
+def test_no_byte_is_sent_that_was_not_recorded_directly_before(events: list[c.Event]) -> None:
+    session = Session().live()
+    closed = False
+    at_us = 0
+    for step, event in enumerate(events):
+        session.now = later(step)
+        before: c.Command | None = None
+        for command in session.do(event):
+            assert not closed
+            if isinstance(command, c.Send):
+                assert isinstance(before, c.Record)
+                assert [(f.channel, f.data) for f in before.frames] == [(command.channel, command.data)]
+                wanted = FrameKind.INPUT if command.side is Side.TARGET else None
+                assert wanted is None or before.frames[0].kind is wanted
+            if isinstance(command, c.Record):
+                assert command.frames
+                assert command.frames[0].at_us >= at_us
+                at_us = command.frames[-1].at_us
+            if isinstance(command, c.Close):
+                closed = True
+            before = command
+    assert closed == (session.machine.phase is Phase.CLOSED)
+    assert closed == (session.machine.end_reason is not None)
+
+
+@given(st.lists(EVENTS, max_size=30))
+def test_a_frozen_session_sends_nothing(events: list[c.Event]) -> None:
+    session = Session().shell()
+    session.do(c.Frozen("order"))
+    for event in events:
+        if isinstance(event, c.Thawed | c.ControlBack):
+            continue
+        assert not of(c.Send, session.do(event))
