@@ -41,9 +41,16 @@ async def _run(gateway: Gateway) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)
-    loop.call_later(0.2, notify_ready)
     with contextlib.suppress(asyncio.CancelledError):
-        await running
+        async with asyncio.TaskGroup() as tasks:
+            announcing = tasks.create_task(_announce(gateway))
+            await running
+            announcing.cancel()
+
+
+async def _announce(gateway: Gateway) -> None:
+    await gateway.ready.wait()
+    notify_ready()
 
 
 def main() -> None:

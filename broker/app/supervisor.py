@@ -332,6 +332,7 @@ def _spawn(program: Program, environment: Mapping[str, str]) -> int:
             "PATH": _PATH,
             "LANG": "C.UTF-8",
             "HOME": "/nonexistent",
+            "LOGNAME": program.name,
             "PYTHONSAFEPATH": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "LISTEN_FDS": str(len(moved)),

@@ -89,6 +89,7 @@ class Doorway:
 
     async def _prove(self, sock: socket.socket) -> ProvenConnection | None:
         source, port = "", 0
+        proven: ProvenConnection | None = None
         self._unproven += 1
         try:
             sock.setblocking(False)
@@ -100,6 +101,7 @@ class Doorway:
             if self._opener is not None:
                 await self._opener.mark(expectation, port)
                 await self._opener.shut(expectation)
+            proven = ProvenConnection(sock, source, port, expectation)
         except NotExpected as error:
             self._piggyback(source, port, error.reason)
         except TimeoutError:
@@ -109,12 +111,11 @@ class Doorway:
             self._report("gateway.flow_not_marked", {"door": self._door, "source": source, "source_port": port})
         except (OSError, EOFError, ValueError):
             self._piggyback(source, port, "closed")
-        else:
-            return ProvenConnection(sock, source, port, expectation)
         finally:
             self._unproven -= 1
-        reset(sock)
-        return None
+            if proven is None:
+                reset(sock)
+        return proven
 
     def _piggyback(self, source: str, port: int, reason: str) -> None:
         if self._reports_left <= 0:

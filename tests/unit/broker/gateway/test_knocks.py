@@ -82,8 +82,8 @@ def test_the_table_is_bounded_and_forgets_what_is_over(monkeypatch: pytest.Monke
         table.expect(knock(seconds=10)[0])
     with pytest.raises(ValueError, match="too many"):
         table.expect(knock(seconds=10)[0])
-    now[0] += 10_000
-    table.expect(knock(seconds=20)[0])
+    now[0] += 20_000
+    table.expect(knock(seconds=40)[0])
     assert len(table) == 1
 
 

@@ -1,0 +1,260 @@
+"""The driver: commands in their order, the record on file before the send, and an end that control learns."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncssh
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from structlog.testing import capture_logs
+
+from broker.gateway import contract as c
+from broker.gateway.authority import Authority
+from broker.gateway.contract import ChannelKind, Side
+from broker.gateway.driver import SessionDriver, Surroundings, TargetRefused
+from broker.gateway.evidence import Evidence
+from broker.gateway.permits import Admission, Lease, SessionPermit
+from broker.gateway.spool import Spool
+from broker.gateway.testing import FakeAuthority, lease_json, permit_json
+from recorder.errors import RecordingError
+from recorder.report import State
+from recorder.verify import verify
+from tests.unit.broker.gateway.folders import short_folder
+
+
+class FakeLegs:
+    """Remembers what it was told, in order; `dial_error` and `channel_error` make the target refuse."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+        self.leases: list[Lease] = []
+        self.dial_error: TargetRefused | None = None
+        self.channel_error: TargetRefused | None = None
+        self.look = lambda: None
+
+    async def dial(self, lease: Lease) -> None:
+        self.leases.append(lease)
+        if self.dial_error is not None:
+            raise self.dial_error
+
+    async def open_channel(self, command: c.OpenChannel) -> None:
+        self.told.append(command)
+        if self.channel_error is not None:
+            raise self.channel_error
+
+    def send(self, command: c.Send) -> None:
+        self.look()
+        self.told.append(command)
+
+    def _tell(self, command: object) -> None:
+        self.told.append(command)
+
+    send_end = refuse = message = end_channel = close_target_channel = resize = signal = send_break = flow = _tell
+
+    def drop_target(self) -> None:
+        self.told.append("drop_target")
+
+    def drop_client(self, message: str) -> None:
+        self.told.append(("drop_client", message))
+
+
+class Rig:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.control = FakeAuthority(folder / "a")
+        host_key = asyncssh.generate_private_key("ssh-ed25519")
+        self.control.lease = lease_json("10.0.0.1", 22, host_key, "root", "password", "s3cret")
+        self.spool = Spool(folder / "spool", "boot")
+        self.authority = Authority(
+            folder / "a",
+            self.spool,
+            worker="w",
+            boot_id="boot",
+            sessions=list,
+            on_order=lambda order: True,
+            on_change=lambda up: None,
+        )
+        self.legs = FakeLegs()
+        self.permit = permit_json()
+
+    def driver(self) -> SessionDriver:
+        admission = Admission("ses_1", "rec_1", SessionPermit.from_json(self.permit), self.control.unseal_public)
+        evidence = Evidence(Ed25519PrivateKey.generate())
+        return SessionDriver(admission, self.legs, Surroundings(self.authority, self.folder, evidence))
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "rec_1.sallyrec"
+
+
+@asynccontextmanager
+async def rig() -> AsyncIterator[Rig]:
+    with short_folder() as folder:
+        one = Rig(folder)
+        await one.control.start()
+        task = asyncio.create_task(one.authority.run())
+        try:
+            await one.control.until(lambda: bool(one.control.asked))
+            yield one
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await one.control.stop()
+            one.spool.close()
+
+
+async def until(ready: object) -> None:
+    assert callable(ready)
+    async with asyncio.timeout(5):
+        while not ready():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_session_runs_from_its_lease_to_its_end() -> None:
+    async with rig() as one:
+        driver = one.driver()
+        running = asyncio.create_task(driver.run())
+        await until(lambda: one.legs.leases)
+        driver.feed(c.ChannelRequested(1, ChannelKind.EXEC, "cat"))
+        await until(lambda: any(isinstance(x, c.OpenChannel) for x in one.legs.told))
+        await asyncio.sleep(0.02)
+        sizes: list[int] = []
+        one.legs.look = lambda: sizes.append(one.file.stat().st_size)
+        before = one.file.stat().st_size
+        driver.feed(c.ClientBytes(1, b"in"))
+        assert sizes[0] > before  # the record was on file when the byte was sent
+        assert one.legs.told[-1] == c.Send(1, Side.TARGET, b"in")
+        driver.feed(c.SideGone(Side.CLIENT))
+        await asyncio.wait_for(running, 5)
+        assert one.legs.told[-2:] == ["drop_target", ("drop_client", "")]
+        await one.control.until(lambda: bool(one.control.ended))
+        lease = next(m for m in one.control.asked if m["type"] == "lease")
+        recording = lease["recording"]
+        assert isinstance(recording, dict)
+        public = base64.b64decode(recording["signing_public_b64"])
+        assert verify(one.file, signing_public=public).state is State.SEALED
+        assert recording["path"] == "rec_1.sallyrec"
+        assert one.control.ended[0]["reason"] == "client_left"
+
+
+async def test_a_target_that_refuses_ends_the_session_with_its_words() -> None:
+    async with rig() as one:
+        one.legs.dial_error = TargetRefused("target_offline", "The target cannot be reached.")
+        await asyncio.wait_for(one.driver().run(), 5)
+        assert one.legs.told[-1] == ("drop_client", "The target cannot be reached.")
+        await one.control.until(lambda: bool(one.control.ended))
+        assert one.control.ended[0]["reason"] == "target_offline"
+
+
+async def test_a_channel_that_the_target_refuses_leaves_the_session() -> None:
+    async with rig() as one:
+        one.legs.channel_error = TargetRefused("channel_refused", "open failed")
+        driver = one.driver()
+        running = asyncio.create_task(driver.run())
+        driver.feed(c.ChannelRequested(1, ChannelKind.EXEC, "cat"))
+        await until(lambda: any(isinstance(x, c.Refuse) for x in one.legs.told))
+        assert not driver.is_over
+        driver.feed(c.SideGone(Side.CLIENT))
+        await running
+
+
+async def test_without_a_lease_nothing_is_dialled() -> None:
+    async with rig() as one:
+        one.control.lease = {"lease_id": "x"}
+        with capture_logs():
+            await asyncio.wait_for(one.driver().run(), 5)
+        assert not one.legs.leases
+
+
+async def test_a_recording_that_cannot_begin_ends_the_session_before_the_lease() -> None:
+    async with rig() as one:
+        one.file.write_bytes(b"taken")
+        with capture_logs():
+            await asyncio.wait_for(one.driver().run(), 5)
+        assert not any(m["type"] == "lease" for m in one.control.asked)
+        await one.control.until(lambda: bool(one.control.ended))
+        assert (one.control.ended[0]["reason"], one.control.ended[0]["recording"]) == ("recorder_failed", None)
+
+
+async def test_a_byte_whose_record_fails_is_not_sent() -> None:
+    async with rig() as one:
+        driver = one.driver()
+        running = asyncio.create_task(driver.run())
+        await until(lambda: one.legs.leases)
+        driver.feed(c.ChannelRequested(1, ChannelKind.EXEC, "cat"))
+        await asyncio.sleep(0.05)
+        writer = driver._writer
+        assert writer is not None
+
+        def fails(frames: object) -> None:
+            raise RecordingError("write_failed", "disk")
+
+        writer.append = fails  # type: ignore[method-assign,assignment]
+        with capture_logs():
+            driver.feed(c.ClientBytes(1, b"secret"))
+        await asyncio.wait_for(running, 5)
+        assert not any(isinstance(x, c.Send) for x in one.legs.told)
+        await one.control.until(lambda: bool(one.control.ended))
+        recording = one.control.ended[0]["recording"]
+        assert isinstance(recording, dict)
+        assert recording["state"] == "broken"
+        assert verify(one.file, signing_public=None).state is State.BROKEN
+
+
+async def test_a_fault_in_a_leg_ends_the_session_and_is_raised() -> None:
+    async with rig() as one:
+        driver = one.driver()
+        running = asyncio.create_task(driver.run())
+        await until(lambda: one.legs.leases)
+        driver.feed(c.ChannelRequested(1, ChannelKind.EXEC, "cat"))
+        await asyncio.sleep(0.05)
+
+        def fault() -> None:
+            raise RuntimeError("a fault")
+
+        one.legs.look = fault
+        with pytest.raises(RuntimeError):
+            driver.feed(c.ClientBytes(1, b"x"))
+        await asyncio.wait_for(running, 5)
+        assert "drop_target" in one.legs.told
+        await one.control.until(lambda: bool(one.control.ended))
+        assert one.control.ended[0]["reason"] == "fault"
+
+
+async def test_a_cancelled_session_is_sealed_and_told() -> None:
+    async with rig() as one:
+        running = asyncio.create_task(one.driver().run())
+        await until(lambda: one.legs.leases)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert verify(one.file, signing_public=None).state is State.SEALED
+        await one.control.until(lambda: bool(one.control.ended))
+        assert one.control.ended[0]["reason"] == "gateway_stopped"
+
+
+async def test_a_session_that_begins_while_control_is_gone_counts_from_then() -> None:
+    async with rig() as one:
+        await one.control.stop()
+        await asyncio.sleep(0.05)
+        with capture_logs():
+            await asyncio.wait_for(one.driver().run(), 5)
+        assert one.legs.told[-1] == ("drop_client", "The broker's control does not answer. Try again in a minute.")
+
+
+async def test_the_end_moves_when_control_says_so() -> None:
+    async with rig() as one:
+        now = one.driver()._around.clocks()
+        one.permit["not_after_ms"] = now.wall_ms + 20_000
+        driver = one.driver()
+        one.control.permit = {**one.permit, "not_after_ms": now.wall_ms + 90_000}
+        running = asyncio.create_task(driver.run())
+        await until(lambda: one.legs.leases)
+        driver.tick()
+        shared = driver._machine._shared
+        assert shared is not None
+        await until(lambda: shared.ends_wall_ms == now.wall_ms + 90_000)
+        driver.feed(c.SideGone(Side.CLIENT))
+        await running
