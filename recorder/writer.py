@@ -101,7 +101,8 @@ class RecordingWriter:
             raise RecordingError("bad_recipient", "the key to seal the recording to is not usable") from error
         front = Opening(replace(header, created_at_ms=now_ms), signer.public, sealed_key).encode(signer.sign)
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            # The group may read: the folder gives the file the group of whoever replays it.
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o640)
         except OSError as error:
             raise RecordingError("not_created", f"the recording could not begin: {error.strerror}") from error
         writer = cls(descriptor, front, signer, data_key, settings or WriterSettings())

@@ -15,7 +15,7 @@ def test_a_recording_is_found_by_its_id(tmp_path: Path) -> None:
     write_sample(path)
     assert store.find(RECORDING) == path
     assert path.parent.stat().st_mode & 0o777 == 0o700
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.parametrize("bad", ["", "x", "../../etc/passwd", "rec/0g", "rec_\n", "r" * 65])

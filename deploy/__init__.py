@@ -1,0 +1,1 @@
+"""What helps to run Sallyport: units, example configuration and the demo laboratory."""

@@ -1,0 +1,433 @@
+"""A small honest stand-in for the plant API: real cookies, CSRF, one-time codes, permissions and state rules.
+
+`python -m tests.e2e.web.fake_api --port N` serves it with the built console, to look at pages by hand.
+"""
+
+import argparse
+import secrets
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+import pyotp
+import uvicorn
+from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from broker.identities.model import Role
+from broker.identities.rules import PERMISSIONS
+from tests.e2e.web import fake_models as m
+from tests.e2e.web.fake_console import install_console
+from tests.e2e.web.fake_house import SECRET, House, build, cast_text, recording_events, stamp
+
+COOKIE: Final = "__Host-sallyport"
+Item = TypeVar("Item")
+
+
+class RefusedError(Exception):
+    def __init__(self, status: int, code: str, detail: str, **params: m.Parameter) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail, self.params = status, code, detail, params
+
+
+def problem_answer(path: str, error: RefusedError) -> JSONResponse:
+    body = m.Problem(
+        type=f"urn:sallyport:problem:{error.code}",
+        title=error.code,
+        status=error.status,
+        detail=error.detail,
+        instance=path,
+        code=error.code,
+        params=error.params,
+    )
+    return JSONResponse(body.model_dump(), status_code=error.status, media_type="application/problem+json")
+
+
+def house_of(request: Request) -> House:
+    house: House = request.app.state.house
+    return house
+
+
+AnyHouse = Annotated[House, Depends(house_of)]
+
+
+def who(request: Request, house: AnyHouse, x_csrf_token: Annotated[str | None, Header()] = None) -> m.PersonItem:
+    token = request.cookies.get(COOKIE, "")
+    username = house.signed_in.get(token)
+    if username is None:
+        raise RefusedError(401, "not_signed_in", "Nobody is signed in.")
+    if request.method not in {"GET", "HEAD"} and x_csrf_token != csrf_of(token):
+        raise RefusedError(403, "identities.csrf_mismatch", "The CSRF header is absent or wrong.")
+    return house.people[username]
+
+
+def csrf_of(token: str) -> str:
+    return f"csrf-{token[-8:]}"
+
+
+Signed = Annotated[m.PersonItem, Depends(who)]
+
+
+def need(*permissions: str) -> Any:
+    def check(person: Signed) -> None:
+        if not set(permissions) & PERMISSIONS[Role(person.role)]:
+            raise RefusedError(
+                403, "identities.not_permitted", "Your role does not permit this.", permission=permissions[0]
+            )
+
+    return Depends(check)
+
+
+def page(items: list[Item], limit: int, cursor: str | None) -> tuple[list[Item], str | None]:
+    start = int(cursor or 0)
+    following = start + limit
+    return items[start:following], str(following) if following < len(items) else None
+
+
+Limit = Annotated[int, Query(ge=1, le=200)]
+api = APIRouter(prefix="/api/v1", responses={"4XX": {"model": m.Problem, "content": {"application/problem+json": {}}}})
+
+
+def view(person: m.PersonItem, token: str) -> m.SessionView:
+    short = m.Person(**person.model_dump(include={"id", "username", "display_name", "role", "language"}))
+    return m.SessionView(person=short, permissions=sorted(PERMISSIONS[Role(person.role)]), csrf_token=csrf_of(token))
+
+
+@api.get("/session")
+def read_session(person: Signed, request: Request) -> m.SessionView:
+    return view(person, request.cookies[COOKIE])
+
+
+@api.post("/session")
+def sign_in(body: m.SignIn, house: AnyHouse, response: Response) -> m.SessionView:
+    good = house.passwords.get(body.username) == body.password and pyotp.TOTP(SECRET).verify(body.totp, valid_window=1)
+    if not good:
+        raise RefusedError(401, "identities.sign_in_refused", "User name, password or code is not right.")
+    token = secrets.token_urlsafe(24)
+    house.signed_in[token] = body.username
+    response.set_cookie(COOKIE, token, secure=True, httponly=True, samesite="strict", path="/")
+    return view(house.people[body.username], token)
+
+
+@api.delete("/session", status_code=204)
+def sign_out(person: Signed, request: Request, house: AnyHouse) -> None:
+    del house.signed_in[request.cookies[COOKIE]]
+
+
+@api.put("/session/language", status_code=204)
+def choose_language(body: m.LanguageChoice, person: Signed) -> None:
+    person.language = body.language
+
+
+@api.post("/activation/begin")
+def begin_activation(body: m.ActivationToken, house: AnyHouse) -> m.ActivationBegun:
+    person = house.people.get(house.activations.get(body.token, ""))
+    if person is None:
+        raise RefusedError(401, "identities.activation_refused", "This link has been used or is no longer valid.")
+    uri = pyotp.TOTP(SECRET).provisioning_uri(name=person.username, issuer_name="Sallyport")
+    return m.ActivationBegun(
+        username=person.username, display_name=person.display_name, totp_secret=SECRET, totp_uri=uri
+    )
+
+
+@api.post("/activation/complete", status_code=204)
+def complete_activation(body: m.ActivationCompletion, house: AnyHouse) -> None:
+    username = house.activations.get(body.token)
+    if username is None:
+        raise RefusedError(401, "identities.activation_refused", "This link has been used or is no longer valid.")
+    if not pyotp.TOTP(SECRET).verify(body.totp, valid_window=1):
+        raise RefusedError(422, "identities.wrong_code", "The code does not match.")
+    del house.activations[body.token]
+    house.passwords[username] = body.password
+
+
+@api.get("/people", dependencies=[need("identities.person.read")])
+def list_people(house: AnyHouse, limit: Limit = 50, cursor: str | None = None) -> m.People:
+    items, following = page(list(house.people.values()), limit, cursor)
+    return m.People(items=items, next_cursor=following)
+
+
+@api.post("/people", status_code=201, dependencies=[need("identities.person.create")])
+def create_person(body: m.NewPerson, house: AnyHouse, request: Request) -> m.PersonCreated:
+    if body.username in house.people:
+        raise RefusedError(409, "identities.username_taken", "There is already a person with this user name.")
+    person = m.PersonItem(id=house.next_id("psn"), state="invited", created_at=stamp(house.now), **body.model_dump())
+    house.people[body.username] = person
+    token = secrets.token_urlsafe(24)
+    house.activations[token] = body.username
+    return m.PersonCreated(
+        person=person,
+        activation_token=token,
+        activation_url=None if body.role == "vendor_engineer" else f"{request.base_url}activate#{token}",
+    )
+
+
+@api.post("/people/{person_id}/suspend", dependencies=[need("identities.person.suspend")])
+def suspend_person(person_id: str, house: AnyHouse) -> m.PersonItem:
+    person = found(next((p for p in house.people.values() if p.id == person_id), None))
+    person.state = "suspended"
+    return person
+
+
+def found(thing: Item | None) -> Item:
+    if thing is None:
+        raise RefusedError(404, "not_found", "There is no such thing, or you may not see it.")
+    return thing
+
+
+@api.post("/device-invites", status_code=201, dependencies=[need("devices.invite.create")])
+def invite(body: m.NewInvite, house: AnyHouse) -> m.InviteCreated:
+    found(next((p for p in house.people.values() if p.id == body.person_id), None))
+    text = "sallyport-invite-1." + secrets.token_urlsafe(900)
+    expires = stamp(house.now + timedelta(minutes=15))
+    return m.InviteCreated(invite_id=house.next_id("inv"), invite_text=text, expires_at=expires)
+
+
+@api.get("/devices", dependencies=[need("devices.device.read")])
+def list_devices(house: AnyHouse, limit: Limit = 50, cursor: str | None = None) -> m.Devices:
+    items, following = page(list(house.devices.values()), limit, cursor)
+    return m.Devices(items=items, next_cursor=following)
+
+
+@api.post("/devices/{device_id}/trust", dependencies=[need("devices.device.trust")])
+def trust_device(device_id: str, body: m.ShortCode, house: AnyHouse) -> m.DeviceItem:
+    device = found(house.devices.get(device_id))
+    if device.state != "pending":
+        raise RefusedError(409, "devices.wrong_state", "Not in this state.", state=device.state, command="trust")
+    if body.short_code.replace("-", "").upper() != device.short_code.replace("-", ""):
+        raise RefusedError(422, "devices.short_code_differs", "The short codes differ.")
+    device.state, device.trusted_at = "trusted", stamp(house.now)
+    return device
+
+
+def move(house: House, device_id: str, command: str, before: set[str], after: str) -> m.DeviceItem:
+    device = found(house.devices.get(device_id))
+    if device.state not in before:
+        raise RefusedError(409, "devices.wrong_state", "Not in this state.", state=device.state, command=command)
+    device.state = after
+    return device
+
+
+@api.post("/devices/{device_id}/suspend", dependencies=[need("devices.device.suspend")])
+def suspend_device(device_id: str, house: AnyHouse) -> m.DeviceItem:
+    return move(house, device_id, "suspend", {"trusted"}, "suspended")
+
+
+@api.post("/devices/{device_id}/resume", dependencies=[need("devices.device.resume")])
+def resume_device(device_id: str, house: AnyHouse) -> m.DeviceItem:
+    return move(house, device_id, "resume", {"suspended"}, "trusted")
+
+
+@api.post("/devices/{device_id}/retire", dependencies=[need("devices.device.retire")])
+def retire_device(device_id: str, house: AnyHouse) -> m.DeviceItem:
+    return move(house, device_id, "retire", {"pending", "trusted", "suspended"}, "retired")
+
+
+@api.get("/zones", dependencies=[need("targets.zone.read")])
+def list_zones(house: AnyHouse, limit: Limit = 50, cursor: str | None = None) -> m.Zones:
+    items, following = page(list(house.zones.values()), limit, cursor)
+    return m.Zones(items=items, next_cursor=following)
+
+
+@api.post("/zones", status_code=201, dependencies=[need("targets.zone.create")])
+def create_zone(body: m.NewZone, house: AnyHouse) -> m.ZoneItem:
+    zone = m.ZoneItem(id=house.next_id("zon"), name=body.name, created_at=stamp(house.now))
+    house.zones[zone.id] = zone
+    return zone
+
+
+@api.get("/targets", dependencies=[need("targets.target.read")])
+def list_targets(house: AnyHouse, limit: Limit = 50, cursor: str | None = None) -> m.Targets:
+    items, following = page(list(house.targets.values()), limit, cursor)
+    return m.Targets(items=items, next_cursor=following)
+
+
+@api.post("/targets", status_code=201, dependencies=[need("targets.target.create")])
+def create_target(body: m.NewTarget, house: AnyHouse) -> m.TargetItem:
+    target = m.TargetItem(
+        id=house.next_id("tgt"),
+        zone=found(house.zones.get(body.zone_id)).name,
+        created_at=stamp(house.now),
+        **body.model_dump(),
+    )
+    house.targets[target.id] = target
+    return target
+
+
+@api.get("/targets/{target_id}", dependencies=[need("targets.target.read")])
+def read_target(target_id: str, house: AnyHouse) -> m.TargetItem:
+    return found(house.targets.get(target_id))
+
+
+@api.put("/targets/{target_id}/endpoint", dependencies=[need("targets.target.change")])
+def change_endpoint(target_id: str, body: m.Endpoint, house: AnyHouse) -> m.TargetItem:
+    target = found(house.targets.get(target_id)).model_copy(update=body.model_dump())
+    house.targets[target_id] = target
+    return target
+
+
+@api.post("/targets/{target_id}/credentials", status_code=201, dependencies=[need("vault.credential.put")])
+def bind_credential(target_id: str, body: m.NewCredential, house: AnyHouse) -> m.Created:
+    target = found(house.targets.get(target_id))
+    found(body.account if body.account in target.accounts else None)
+    house.secrets.append(body)
+    return m.Created(id=house.next_id("crd"))
+
+
+@api.get("/access-requests", dependencies=[need("access_requests.request.read")])
+def list_requests(
+    house: AnyHouse, state: str | None = None, limit: Limit = 50, cursor: str | None = None
+) -> m.AccessRequests:
+    rows = [r for r in house.requests.values() if state in {None, r.state}]
+    items, following = page(rows, limit, cursor)
+    return m.AccessRequests(items=items, next_cursor=following)
+
+
+def decide(house: House, request_id: str, person: m.PersonItem, state: str) -> m.AccessRequestItem:
+    item = found(house.requests.get(request_id))
+    if item.state != "submitted":
+        raise RefusedError(409, "access_requests.not_in_state", "Decided.", state=item.state, command=state)
+    item.state = state
+    item.decided_by = m.Named(id=person.id, display_name=person.display_name)
+    item.decided_at = stamp(house.now)
+    return item
+
+
+@api.get("/access-requests/{request_id}", dependencies=[need("access_requests.request.read")])
+def read_request(request_id: str, house: AnyHouse) -> m.AccessRequestItem:
+    return found(house.requests.get(request_id))
+
+
+@api.post("/access-requests/{request_id}/approve", dependencies=[need("access_requests.request.approve")])
+def approve(request_id: str, body: m.Approve, person: Signed, house: AnyHouse) -> m.AccessRequestItem:
+    item = decide(house, request_id, person, "approved")
+    if body.duration_seconds:
+        start = datetime.fromisoformat(item.starts_at.replace("Z", "+00:00"))
+        item.ends_at = stamp(start + timedelta(seconds=body.duration_seconds))
+    house.grants["grt_9"] = m.GrantItem(
+        id="grt_9",
+        request_id=item.id,
+        person=item.person,
+        device=m.NamedThing(id=item.device.id, name=item.device.name),
+        target=item.target,
+        account=item.account,
+        protocol=item.protocol,
+        not_before=item.starts_at,
+        not_after=item.ends_at,
+        state="issued",
+        issued_at=stamp(house.now),
+    )
+    return item
+
+
+@api.post("/access-requests/{request_id}/deny", dependencies=[need("access_requests.request.deny")])
+def deny(request_id: str, body: m.Reason, person: Signed, house: AnyHouse) -> m.AccessRequestItem:
+    item = decide(house, request_id, person, "denied")
+    item.decision_reason = body.reason
+    return item
+
+
+@api.get("/grants", dependencies=[need("grants.grant.read")])
+def list_grants(house: AnyHouse, limit: Limit = 50, cursor: str | None = None) -> m.Grants:
+    items, following = page(list(house.grants.values()), limit, cursor)
+    return m.Grants(items=items, next_cursor=following)
+
+
+@api.post("/grants/{grant_id}/revoke", dependencies=[need("grants.grant.revoke")])
+def revoke(grant_id: str, body: m.Reason, house: AnyHouse) -> m.GrantItem:
+    grant = found(house.grants.get(grant_id))
+    grant.state = "revoked"
+    return grant
+
+
+@api.get("/sessions", dependencies=[need("sessions.session.read")])
+def list_sessions(
+    house: AnyHouse, state: str | None = None, limit: Limit = 50, cursor: str | None = None
+) -> m.Sessions:
+    rows = [s for s in house.sessions.values() if state in {None, s.state}]
+    items, following = page(rows, limit, cursor)
+    return m.Sessions(items=items, next_cursor=following)
+
+
+@api.get("/sessions/{session_id}", dependencies=[need("sessions.session.read")])
+def read_one_session(session_id: str, house: AnyHouse) -> m.SessionItem:
+    return found(house.sessions.get(session_id))
+
+
+@api.post("/sessions/{session_id}/cut", dependencies=[need("sessions.session.cut")])
+def cut_session(session_id: str, body: m.Reason, house: AnyHouse) -> m.SessionItem:
+    session = found(house.sessions.get(session_id))
+    if session.state != "live":
+        raise RefusedError(409, "sessions.not_in_state", "Over already.", state=session.state, command="cut")
+    session.state, session.end_reason = "closing", None
+    house.tell("sessions.session.cut", "psn_zhang", session_id, reason=body.reason)
+    return session
+
+
+@api.get("/recordings/{recording_id}", dependencies=[need("recordings.recording.read")])
+def read_recording(recording_id: str, house: AnyHouse) -> m.RecordingView:
+    return found(house.recordings.get(recording_id))
+
+
+@api.get(
+    "/recordings/{recording_id}/cast",
+    dependencies=[need("recordings.recording.replay")],
+    response_class=PlainTextResponse,
+)
+def read_cast(recording_id: str, house: AnyHouse, person: Signed) -> str:
+    found(house.recordings.get(recording_id))
+    house.tell("recordings.recording.replayed", person.id, recording_id)
+    return cast_text()
+
+
+@api.get("/recordings/{recording_id}/events", dependencies=[need("recordings.recording.replay")])
+def read_events(recording_id: str, house: AnyHouse) -> m.RecordingEvents:
+    found(house.recordings.get(recording_id))
+    return m.RecordingEvents(items=recording_events())
+
+
+@api.get("/audit/events", dependencies=[need("audit.event.read")])
+def list_audit(house: AnyHouse, code: str | None = None, limit: Limit = 50, cursor: str | None = None) -> m.AuditEvents:
+    rows = [
+        e
+        for e in reversed(house.audit)
+        if code in {None, e.code} or ((code or "")[-1:] == "*" and e.code.startswith((code or "")[:-1]))
+    ]
+    items, following = page(rows, limit, cursor)
+    return m.AuditEvents(items=items, next_cursor=following)
+
+
+@api.get("/audit/state", dependencies=[need("audit.state.read")])
+def chain_state(house: AnyHouse) -> m.ChainState:
+    return m.ChainState(last_seq=len(house.audit), head="5e" * 32, verified=True, checked_at=stamp(house.now))
+
+
+def _refuse(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, RefusedError):
+        return problem_answer(request.url.path, error)
+    return problem_answer(request.url.path, RefusedError(422, "invalid", "The request has not the expected form."))
+
+
+def create_app(dist: Path | None) -> FastAPI:
+    """The stand-in with a new house; with the built console when `dist` is given."""
+    app = FastAPI(title="Sallyport plant API", version="1", openapi_url=None)
+    app.state.house = build()
+    app.add_exception_handler(RefusedError, _refuse)
+    app.add_exception_handler(RequestValidationError, _refuse)
+    app.include_router(api)
+    if dist is not None:
+        install_console(app, dist)
+    return app
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=8444)
+    parser.add_argument("--dist", type=Path, default=Path("web/dist"))
+    chosen = parser.parse_args()
+    uvicorn.run(create_app(chosen.dist), host="127.0.0.1", port=chosen.port)
+
+
+if __name__ == "__main__":
+    main()

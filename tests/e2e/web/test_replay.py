@@ -1,0 +1,98 @@
+"""Sessions and their recordings: find the blocked command, go there, know whether the recording is whole."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.web.conftest import DESKTOP, PHONE, Opener, Plant
+from tests.e2e.web.console import Console
+
+pytestmark = pytest.mark.browser
+BLOCKED_AT_MS = 300_000
+
+
+def _shown_time(console: Console) -> int:
+    return int(console.page.locator("[data-raw-ms]").get_attribute("data-raw-ms") or "-1")
+
+
+def _terminal(console: Console) -> str:
+    return console.page.get_by_role("region", name=console.text("recordings.player")).inner_text()
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_a_click_on_the_blocked_command_shows_that_moment(
+    open_console: Opener, plant: Plant, language: str, size: tuple[int, int]
+) -> None:
+    console = open_console(size=size, language=language)
+    console.sign_in("audit", "/sessions/ses_2")
+    console.page.get_by_role("link", name=console.text("sessions.replay")).click()
+    panel = console.page.get_by_role("complementary", name=console.text("recordings.events"))
+    panel.get_by_text(console.text("recordings.blocked_only", count=1)).click()
+    entry = panel.get_by_role("listitem")
+    expect(entry).to_have_count(1)
+    expect(entry).to_contain_text(console.text("recordings.kind.blocked"))
+    expect(entry).to_contain_text("no-recursive-delete")
+    entry.get_by_role("button").click()
+    expect(console.page.get_by_text("this command is not allowed here")).to_be_visible()
+    console.page.wait_for_timeout(400)
+    # Five minutes of idle time are shortened, yet the moment is the true one.
+    assert abs(_shown_time(console) - BLOCKED_AT_MS) < 1_500
+    assert "systemctl" not in _terminal(console)
+    assert [e.code for e in plant.house.audit].count("recordings.recording.replayed") == 1
+
+
+def test_the_moment_stays_when_idle_time_is_shown_in_full_and_the_speed_changes(open_console: Opener) -> None:
+    console = open_console()
+    console.sign_in("audit", "/recordings/rec_2")
+    panel = console.page.get_by_role("complementary", name=console.text("recordings.events"))
+    panel.get_by_role("button", name="rm -rf").click()
+    expect(console.page.get_by_text("this command is not allowed here")).to_be_visible()
+    console.page.get_by_role("switch").click()
+    console.page.wait_for_timeout(800)
+    assert abs(_shown_time(console) - BLOCKED_AT_MS) < 1_500
+    expect(console.page.get_by_text("this command is not allowed here")).to_be_visible()
+    panel.get_by_role("button", name="uptime").click()
+    console.page.wait_for_timeout(500)
+    assert abs(_shown_time(console) - 4_000) < 1_500
+
+
+@pytest.mark.parametrize(
+    ("recording", "finding"), [("rec_2", "verified"), ("rec_3", "altered"), ("rec_1", "unfinished")]
+)
+def test_the_verification_is_said_in_words(open_console: Opener, recording: str, finding: str) -> None:
+    console = open_console()
+    console.sign_in("audit", f"/recordings/{recording}")
+    section = console.page.get_by_role("region", name=console.text("recordings.verification"))
+    expect(section).to_contain_text(console.text(f"recordings.finding.{finding}"))
+    if finding == "altered":
+        expect(section).to_contain_text(console.text("recordings.first_bad", batch=7))
+
+
+def test_a_plant_admin_sees_the_session_but_no_replay(open_console: Opener) -> None:
+    console = open_console()
+    console.sign_in("zhang", "/sessions/ses_2")
+    console.sees("sessions.replay_by_auditor")
+    expect(console.page.get_by_role("link", name=console.text("sessions.replay"))).to_have_count(0)
+
+
+def test_live_sessions_are_listed_alone(open_console: Opener) -> None:
+    console = open_console()
+    console.sign_in("zhang", "/sessions")
+    expect(console.page.get_by_role("row")).to_have_count(4)
+    console.page.get_by_text(console.text("sessions.live"), exact=True).click()
+    expect(console.page.get_by_role("row")).to_have_count(2)
+
+
+def test_a_live_session_is_cut_with_a_reason_and_shown_as_over_only_when_it_is(
+    open_console: Opener, plant: Plant
+) -> None:
+    console = open_console()
+    console.sign_in("zhang", "/sessions/ses_1")
+    console.button("sessions.cut").click()
+    dialog = console.page.get_by_role("dialog")
+    dialog.get_by_label(console.text("app.reason")).fill("Wrong machine")
+    dialog.get_by_role("button", name=console.text("sessions.cut"), exact=True).click()
+    console.sees("sessions.cut_ordered")
+    expect(console.page.get_by_text(console.text("sessions.state.closing"), exact=True)).to_be_visible()
+    expect(console.page.get_by_text(console.text("sessions.state.closed"), exact=True)).to_have_count(0)
+    assert plant.house.audit[-1].params == {"reason": "Wrong machine"}

@@ -1,0 +1,30 @@
+/** The permissions that decide what the console shows. The server decides again at every request. */
+export const may = {
+  readPeople: 'identities.person.read',
+  createPerson: 'identities.person.create',
+  suspendPerson: 'identities.person.suspend',
+  readDevices: 'devices.device.read',
+  inviteDevice: 'devices.invite.create',
+  trustDevice: 'devices.device.trust',
+  suspendDevice: 'devices.device.suspend',
+  resumeDevice: 'devices.device.resume',
+  retireDevice: 'devices.device.retire',
+  readTargets: 'targets.target.read',
+  createTarget: 'targets.target.create',
+  changeTarget: 'targets.target.change',
+  createZone: 'targets.zone.create',
+  putCredential: 'vault.credential.put',
+  readRequests: 'access_requests.request.read',
+  approveRequest: 'access_requests.request.approve',
+  denyRequest: 'access_requests.request.deny',
+  readGrants: 'grants.grant.read',
+  revokeGrant: 'grants.grant.revoke',
+  readSessions: 'sessions.session.read',
+  cutSession: 'sessions.session.cut',
+  readRecordings: 'recordings.recording.read',
+  replayRecording: 'recordings.recording.replay',
+  readAudit: 'audit.event.read',
+  readChain: 'audit.state.read',
+} as const
+
+export type Permission = (typeof may)[keyof typeof may]

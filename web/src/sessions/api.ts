@@ -1,0 +1,28 @@
+import { useQuery } from '@tanstack/react-query'
+
+import { api, ask, pageQuery, type Item } from '../app/api'
+import { useList } from '../app/data'
+
+export type Session = Item<'/api/v1/sessions'>
+
+export const SESSIONS = 'sessions'
+const REFRESH_SECONDS = 10
+
+export const useSessions = (state: 'live' | undefined) =>
+  useList<Session>(
+    [SESSIONS, state ?? 'all'],
+    (cursor) =>
+      ask(api.GET('/api/v1/sessions', { params: { query: { ...pageQuery(cursor), ...(state ? { state } : {}) } } })),
+    { refreshSeconds: REFRESH_SECONDS },
+  )
+
+export const useOneSession = (id: string | undefined) =>
+  useQuery({
+    queryKey: [SESSIONS, 'one', id],
+    queryFn: () => ask(api.GET('/api/v1/sessions/{session_id}', { params: { path: { session_id: id ?? '' } } })),
+    enabled: id !== undefined,
+    refetchInterval: (query) => (query.state.data?.state === 'closed' ? false : REFRESH_SECONDS * 1000),
+  })
+
+export const cutSession = ({ id, reason }: { id: string; reason: string }) =>
+  ask(api.POST('/api/v1/sessions/{session_id}/cut', { params: { path: { session_id: id } }, body: { reason } }))
