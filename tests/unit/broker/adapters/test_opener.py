@@ -59,7 +59,10 @@ def opener(tmp_path: Path, listener: _Listener) -> Iterator[Opener]:
 def test_each_wish_is_one_message(opener: Opener, listener: _Listener) -> None:
     opener.allow_egress("10.50.0.20", 22, 60)
     opener.revoke(7)
-    assert [message["type"] for message in listener.heard] == ["egress", "revoke"]
+    opener.close_door(2, "198.51.100.7")
+    opener.reset(2, "198.51.100.7", 50123)
+    opener.reset_egress("10.50.0.20", 22)
+    assert [message["type"] for message in listener.heard] == ["egress", "revoke", "close", "reset", "egress_reset"]
     assert listener.heard[0]["seconds"] == 60
 
 

@@ -3,13 +3,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy.orm import registry
 from sqlmodel import Field, Session, SQLModel, select
 
 from broker.adapters.db.database import Database
 
 
-class NoteRow(SQLModel, table=True):
-    __tablename__ = "test_database_notes"
+class _Apart(SQLModel, registry=registry()):
+    """Tables of this test alone: the product's schema must not know them."""
+
+
+class NoteRow(_Apart, table=True):
+    __tablename__ = "notes"
     id: int | None = Field(default=None, primary_key=True)
     text: str
 
@@ -22,7 +27,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
         return list(range(len(events)))
 
     made = Database(f"sqlite:///{tmp_path / 'test.db'}", append)
-    SQLModel.metadata.tables["test_database_notes"].create(made.engine)
+    NoteRow.metadata.create_all(made.engine)
     yield made
     made.close()
 
@@ -88,3 +93,9 @@ def test_two_units_of_work_do_not_interleave(database: Database) -> None:
         unit.session.flush()
     thread.join(10)
     assert others == [["first"]]
+
+
+def test_a_database_of_an_unknown_kind_is_refused() -> None:
+    for url in ("mysql://root@localhost/x", "postgresql+asyncpg://localhost/x"):
+        with pytest.raises(ValueError, match="is not known"):
+            Database(url, lambda _session, _events: ())
