@@ -121,7 +121,7 @@ class ChannelMachine:
 
     def _refuse(self, message: str, now: c.Moment) -> list[c.Command]:
         self.over = True
-        note = self._note("refused", now, kind=self.request.kind.value, message=message)
+        note = self._note("refused", now, channel=self.request.kind.value, message=message)
         return [*note, c.Refuse(self.number, message, STATUS_REFUSED)]
 
     def _refuse_command(self, rule_id: str, message: str, now: c.Moment) -> list[c.Command]:
@@ -230,6 +230,8 @@ class ChannelMachine:
                 case Wait(token, delay_ms):
                     commands.append(c.StartTimer(self.number, token, delay_ms))
                 case Entered(text):
+                    if text:
+                        commands += self._note("command", now, text=text)
                     commands.append(self._report("session.command.entered", text=text))
                 case Held(rule_id, text):
                     commands += self.say("This command waits for an approval at the plant.", now)

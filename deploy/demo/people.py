@@ -37,13 +37,16 @@ CAST = (ADMIN, SUN, LIN, ZHAO, WU, KELLER)
 
 @dataclass
 class Person:
-    """A person with what only they know; `activated` once the site knows password and second factor."""
+    """A person with what only they know; `activated` once the site knows password and second factor.
+
+    `last_step` is the time step of the code used last: the site takes no code twice, nor an older one.
+    """
 
     role: Role
     password: str = field(repr=False)
     totp_secret: str = field(default="", repr=False)
     activated: bool = False
-    _last_step: int = field(default=0, repr=False)
+    last_step: int = field(default=0, repr=False)
 
     def code(self, within_seconds: float = 3.0, now: float | None = None) -> str:
         """The next one-time code the site takes: each step's code counts once, a neighbouring step's counts too.
@@ -56,9 +59,9 @@ class Person:
         """
         while True:
             at = time.time() if now is None else now
-            step = max(int(at + within_seconds) // STEP_SECONDS - 1, self._last_step + 1)
+            step = max(int(at + within_seconds) // STEP_SECONDS - 1, self.last_step + 1)
             if step <= int(at) // STEP_SECONDS + 1:
-                self._last_step = step
+                self.last_step = step
                 return pyotp.TOTP(self.totp_secret, interval=STEP_SECONDS).generate_otp(step)
             time.sleep(0.5)
 
@@ -75,6 +78,7 @@ class People:
                 person.password = str(known[name]["password"])
                 person.totp_secret = str(known[name]["totp_secret"])
                 person.activated = known[name]["activated"] is True
+                person.last_step = int(str(known[name]["last_step"]))
 
     def __getitem__(self, role: Role) -> Person:
         return self._people[role.username]
@@ -87,6 +91,7 @@ class People:
                 "password": person.password,
                 "totp_secret": person.totp_secret,
                 "activated": person.activated,
+                "last_step": person.last_step,
             }
             for name, person in self._people.items()
         }

@@ -85,6 +85,7 @@ class Site:
             ),
             encoding="utf-8",
         )
+        lab.before_close(self._save)
         lab.before_close(self.stop)
 
     @property

@@ -188,7 +188,7 @@ def watched(stage: Stage) -> None:
         shell.expect("KR-2214")
         shell.expect(_PROMPT)
         shell.type(f"{DANGEROUS}\n")
-        words = shell.expect(rf"{DANGEROUS}\s+(.*\S)").group(1)
+        words = shell.expect(r"Sallyport: (.*blocked.*\S)").group(1)  # before or after the next prompt
         stage.say(f"the engineer reads: {words}")
         shell.expect(_PROMPT)
         shell.type("echo still-here-$((40+2))\n")

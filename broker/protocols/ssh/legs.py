@@ -247,13 +247,18 @@ class SshLegs:
         self.end_channel(c.EndChannel(command.channel, c.ExitState(status=command.status)))
 
     def message(self, command: c.Message) -> None:
-        """To the engineer's standard error: an extra byte on standard output would break programs."""
+        """On a terminal in its own stream, so that it keeps its place among the target's output; without one on
+        standard error, because an extra byte on standard output would break programs.
+        """
         pair = self._pairs.get(command.channel)
         if pair is None or pair.front is None:
             return
         line = plain_line(command.text).encode()
         with suppress(OSError):
-            pair.front.write_stderr(b"\r\n" + line + b"\r\n" if pair.terminal else line + b"\n")
+            if pair.terminal:
+                pair.front.write(b"\r\n" + line + b"\r\n")
+            else:
+                pair.front.write_stderr(line + b"\n")
 
     def end_channel(self, command: c.EndChannel) -> None:
         pair = self._pairs.get(command.channel)

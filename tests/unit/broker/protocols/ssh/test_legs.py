@@ -175,12 +175,12 @@ async def test_a_channel_that_is_gone_harms_nobody() -> None:
     rig.legs.send(c.Send(9, Side.CLIENT, b"out"))
 
 
-async def test_our_words_go_to_standard_error_and_fit_the_terminal() -> None:
+async def test_our_words_keep_their_place_on_a_terminal_and_stay_off_standard_output_without_one() -> None:
     rig = Rig()
     rig.legs.message(c.Message(1, "plain\x1b[2J"))
     rig.legs.set_terminal(1)
     rig.legs.message(c.Message(1, "on a terminal"))
-    assert rig.front.told == [("stderr", b"plain [2J\n"), ("stderr", b"\r\non a terminal\r\n")]
+    assert rig.front.told == [("stderr", b"plain [2J\n"), (b"\r\non a terminal\r\n", None)]
 
 
 async def test_a_side_rests_as_long_as_one_reason_stands() -> None:
