@@ -35,7 +35,8 @@ def to_asciicast_v2(
 ) -> Iterator[str]:
     """The lines of an asciicast v2 file, each with its line feed.
 
-    Only OUTPUT and ERROR_OUTPUT become `o` events, RESIZE becomes `r`, NOTE `m`; what was typed is left out.
+    Only OUTPUT and ERROR_OUTPUT become `o` events, RESIZE becomes `r`, NOTE `m`; what was typed is left out, and so is
+    the output of a channel that carries a subsystem (file content is nothing for a terminal).
     `idle_limit_seconds` is handed to the player as `idle_time_limit`, None for no limit; event times always stay raw,
     so that they fit `command_events`. `channel` picks one channel, None all; notes of every channel are always in.
     `encoding` is how the target speaks (for example `gb18030`). A character split across frames appears with the frame
@@ -43,6 +44,7 @@ def to_asciicast_v2(
     """
     yield _header_line(header, idle_limit_seconds, title)
     decoders: dict[_Stream, codecs.IncrementalDecoder] = {}
+    subsystems: set[int] = set()
     markers = 0
     last_us = 0
     for frame in frames:
@@ -50,6 +52,10 @@ def to_asciicast_v2(
         if channel is not None and frame.channel != channel and frame.kind is not FrameKind.NOTE:
             continue
         match frame.kind:
+            case FrameKind.OUTPUT if frame.channel in subsystems:
+                pass
+            case FrameKind.SUBSYSTEM:
+                subsystems.add(frame.channel)
             case FrameKind.OUTPUT | FrameKind.ERROR_OUTPUT:
                 stream = (frame.channel, frame.kind)
                 if stream not in decoders:
@@ -91,7 +97,7 @@ def _event(at_us: int, code: str, text: str) -> Iterator[str]:
 class CommandEvent:
     """One entry of the list beside a player. `at_us` is raw recording time.
 
-    `kind` is `exec`, `shell` or the note's own kind, for example `session.command.blocked`.
+    `kind` is `exec`, `shell`, `subsystem` or the note's own kind, for example `blocked` or `file`.
     """
 
     at_us: int
@@ -106,16 +112,15 @@ class CommandEvent:
 
 
 def command_events(frames: Iterable[Frame]) -> Iterator[CommandEvent]:
-    """Every EXEC, SHELL and NOTE frame with its time, none left out.
+    """Every EXEC, SHELL, SUBSYSTEM and NOTE frame with its time, none left out.
 
     A note is a JSON object with `kind` (or `code`), `text` (or `command`, `message`) and perhaps `rule_id`; anything
     else is shown as it is, as kind `note`.
     """
     for frame in frames:
-        if frame.kind is FrameKind.EXEC:
-            yield CommandEvent(frame.at_us, frame.channel, "exec", frame.data.decode("utf-8", "replace"), rule_id=None)
-        elif frame.kind is FrameKind.SHELL:
-            yield CommandEvent(frame.at_us, frame.channel, "shell", frame.data.decode("utf-8", "replace"), rule_id=None)
+        if frame.kind in (FrameKind.EXEC, FrameKind.SHELL, FrameKind.SUBSYSTEM):
+            text = frame.data.decode("utf-8", "replace")
+            yield CommandEvent(frame.at_us, frame.channel, frame.kind.name.lower(), text, rule_id=None)
         elif frame.kind is FrameKind.NOTE:
             kind, text, rule_id = _read_note(frame.data)
             yield CommandEvent(frame.at_us, frame.channel, kind, text, rule_id)

@@ -32,6 +32,7 @@ class FrameKind(IntEnum):
     EXIT = 7
     NOTE = 8
     EOF = 9
+    SUBSYSTEM = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class Frame:
 
     `channel` numbers the session's channels; `at_us` is microseconds since the recording began, by a monotonic clock.
     `data` is the bytes as seen for OUTPUT, ERROR_OUTPUT and INPUT, `b"80x24"` for RESIZE, the command for EXEC, the
-    decimal status for EXIT and a JSON object for NOTE.
+    decimal status for EXIT and a JSON object for NOTE. SUBSYSTEM (data: its name, `b"sftp"`) says that the channel
+    carries a protocol of programs and not a terminal's text.
     """
 
     kind: FrameKind

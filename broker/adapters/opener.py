@@ -40,6 +40,18 @@ class Opener:
         """Allow this device mark again; raises Unavailable."""
         self._ask({"type": "unrevoke", "mark": mark})
 
+    def close_door(self, door: int, address: str) -> None:
+        """Close a window at once, whoever opened it; raises Unavailable."""
+        self._ask({"type": "close", "door": door, "address": address})
+
+    def reset(self, door: int, address: str, port: int) -> None:
+        """Reset one connection of a door; raises Unavailable."""
+        self._ask({"type": "reset", "door": door, "address": address, "port": port})
+
+    def reset_egress(self, address: str, port: int) -> None:
+        """Reset the gateway's connections to one address and port, and stop new ones; raises Unavailable."""
+        self._ask({"type": "egress_reset", "address": address, "port": port})
+
     def close(self) -> None:
         """Give the connection back."""
         with self._lock:

@@ -1,41 +1,77 @@
-"""`sallyport`: the plant's command line. `up` is served before anything but the standard library is imported."""
+"""`sallyport`: the plant's command line. What starts processes runs before anything but the standard library loads."""
 
 import sys
 from pathlib import Path
 from typing import Final
 
-from broker.app import supervisor
-from broker.app.settings import SettingsError, load
+from broker.app import alive, supervisor
+from broker.app.layout import Layout
+from broker.app.plans import StartError, plans
+from broker.app.settings import Settings, SettingsError, load
 
 DEFAULT_CONFIG: Final = Path("/etc/sallyport/sallyport.toml")
+_PARTS: Final = ("opener", "control", "gateway", "guard")
+_EARLY: Final = {
+    "up": ("", "Run the site under one supervisor. Needs root."),
+    "rules": ("", "Load the base firewall rules: everything closed. Needs root."),
+    "serve": (f"{'|'.join(_PARTS)} ", "Bind one process's sockets and become it, under its own user id. Needs root."),
+    "alive": ("[guard|gateway] ", "Ask the console whether it, or the part that is named, is ready."),
+}
 
 
 def main() -> None:
     """Entry point of the `sallyport` command."""
-    if sys.argv[1:2] == ["up"]:
-        sys.exit(_up(sys.argv[2:]))
+    if len(sys.argv) > 1 and sys.argv[1] in _EARLY:
+        sys.exit(_early(sys.argv[1], sys.argv[2:]))
     from broker.app.commands import run
 
     run()
 
 
-def _up(arguments: list[str]) -> int:
+def _early(name: str, arguments: list[str]) -> int:
+    parts, purpose = _EARLY[name]
+    usage = f"sallyport {name} {parts}[--config FILE]"
     if arguments in (["--help"], ["-h"]):
-        print(
-            f"Usage: sallyport up [--config FILE]\n\nRun the site. FILE is {DEFAULT_CONFIG} unless given. Needs root."
-        )
+        print(f"Usage: {usage}\n\n{purpose} FILE is {DEFAULT_CONFIG} unless given.")
         return 0
     path = DEFAULT_CONFIG
     match arguments:
-        case []:
-            pass
-        case ["--config", given]:
+        case [*words, "--config", given]:
             path = Path(given)
-        case _:
-            print("sallyport up: usage: sallyport up [--config FILE]", file=sys.stderr)
-            return 2
+        case words:
+            pass
+    if words not in _accepted(name):
+        print(f"sallyport {name}: usage: {usage}", file=sys.stderr)
+        return 2
     try:
-        return supervisor.up(load(path), path)
-    except (SettingsError, supervisor.StartError) as error:
-        print(f"sallyport up: {error}", file=sys.stderr)
-        return 1
+        return _run(name, words, load(path), path)
+    except (SettingsError, StartError, alive.NotAlive) as error:
+        print(f"sallyport {name}: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"sallyport {name}: {error.filename or ''} {error.strerror}", file=sys.stderr)
+    return 1
+
+
+def _accepted(name: str) -> list[list[str]]:
+    match name:
+        case "serve":
+            return [[part] for part in _PARTS]
+        case "alive":
+            return [[], ["guard"], ["gateway"]]
+        case _:
+            return [[]]
+
+
+def _run(name: str, words: list[str], settings: Settings, path: Path) -> int:
+    layout = Layout.of(settings)
+    match name:
+        case "up":
+            return supervisor.up(settings, path)
+        case "rules":
+            supervisor.close_everything(settings, layout)
+        case "alive":
+            alive.ask(settings, layout, *words)
+        case _:
+            (plan,) = [one for one in plans(settings, path.resolve(), layout) if [one.name] == words]
+            supervisor.become(plan.bound(), {})
+    return 0

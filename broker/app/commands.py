@@ -12,8 +12,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from broker.app import console_client, keys, settings
+from broker.app import boundary_commands, console_client, host_cut, keys, settings, units
 from broker.app.cli import DEFAULT_CONFIG
+from broker.app.errors import CommandError
 from broker.app.layout import Layout
 from broker.kernel.errors import SallyportError
 
@@ -22,16 +23,26 @@ audit_app = typer.Typer(no_args_is_help=True, help="Read the audit trail.")
 recordings_app = typer.Typer(no_args_is_help=True, help="Read recordings of sessions.")
 app.add_typer(audit_app, name="audit")
 app.add_typer(recordings_app, name="recordings")
+app.add_typer(boundary_commands.app, name="boundary")
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="The site's settings file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+_REFUSALS = (
+    settings.SettingsError,
+    units.UnitsError,
+    console_client.ConsoleError,
+    keys.AlreadyInitialised,
+    CommandError,
+    host_cut.HostCutError,
+    SallyportError,
+)
 
 
 def run() -> None:
     """Run the command that was typed; refusals become one clear line and status 1."""
     try:
         app()
-    except (settings.SettingsError, console_client.ConsoleError, keys.AlreadyInitialised, SallyportError) as error:
+    except _REFUSALS as error:
         _fail(str(error))
 
 
@@ -59,13 +70,62 @@ def init(config: ConfigOption = DEFAULT_CONFIG) -> None:
     read = settings.load(config)
     keys.initialise(read, datetime.now(UTC))
     layout = Layout.of(read)
-    guard = [sys.executable, "-P", "-m", "spa_knock.guard", "--state-dir", str(layout.guard), "--init"]
-    subprocess.run(guard, check=True, user=read.users.guard, group=read.users.guard, extra_groups=[], cwd="/")
+    _new_guard_state(read, layout)
     _become_control(read)
     migrations.upgrade(layout.database_url(read))
     print(f"Site {read.site.name} is ready in {layout.state}.")
-    print(f"Move {layout.offline}/site-root.key to offline storage; the running site never needs it.")
+    print(f"Move what is in {layout.offline} to offline storage; the running site never needs it.")
+    print(
+        f"Keep a copy of {layout.control / keys.KEY_ENCRYPTION_KEY} apart from backups; they are of no use without it."
+    )
     print("Next: sallyport first-admin --username NAME, then sallyport up.")
+
+
+def _new_guard_state(read: settings.Settings, layout: Layout) -> None:
+    guard = [sys.executable, "-P", "-m", "spa_knock.guard", "--state-dir", str(layout.guard), "--init"]
+    subprocess.run(guard, check=True, user=read.users.guard, group=read.users.guard, extra_groups=[], cwd="/")
+
+
+@app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")],
+    recovery_public: Annotated[
+        Path | None, typer.Option(help="The recovery key's public half; public/recovery.pem unless given.")
+    ] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Write database, keys and settings into one file that only the offline recovery key opens."""
+    from broker.app import backup
+
+    if os.geteuid() != 0:
+        _fail("this reads the keys of every process: run it as root")
+    read = settings.load(config)
+    public = recovery_public or Layout.of(read).recovery_public
+    made = backup.make(read, config, target, public, datetime.now(UTC), as_user=read.users.control)
+    print(f"{target}: site {made.site} up to audit record {made.database.last_seq}, {target.stat().st_size} bytes")
+    print("Recordings, the witness file and the key-encryption key are not in it: keep copies of them elsewhere.")
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="A file that 'sallyport backup' wrote.")],
+    recovery_key: Annotated[Path, typer.Option(help="The offline recovery key.")],
+    kek: Annotated[Path, typer.Option(help="The site's key-encryption key.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Put a site in place from a backup, on a machine that has none."""
+    from broker.app import restore
+
+    if os.geteuid() != 0:
+        _fail("keys are given to the users that own them: run it as root")
+    restored = restore.restore(source, recovery_key, kek, config)
+    layout = Layout.of(restored.settings)
+    _new_guard_state(restored.settings, layout)
+    _become_control(restored.settings)
+    restore.conclude(restored)
+    copied = restored.manifest.database
+    print(f"Site {restored.manifest.site} is back in {layout.state}, up to audit record {copied.last_seq}.")
+    print(f"Copy the recordings back into {layout.recordings}, then run: sallyport verify --witness YOUR-COPY")
 
 
 @app.command("first-admin")
@@ -81,6 +141,83 @@ def first_admin(
     with wiring.opened(read) as house:
         token = house.people.first_administrator(username).reveal()
     print(f"https://{read.plant_face.host}:{read.plant_face.port}/activate#{token}")
+
+
+@app.command()
+def verify(
+    config: ConfigOption = DEFAULT_CONFIG,
+    recording: Annotated[Path | None, typer.Option(help="Verify this recording's file instead of all.")] = None,
+    witness: Annotated[Path | None, typer.Option(help="Your own copy of the witness file.")] = None,
+    checkpoint_key: Annotated[Path | None, typer.Option(help="Your own copy of public/checkpoint.pem.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Verify audit trail, witness and recordings. Status 0: whole, 1: something is bad, 3: sound but unfinished."""
+    from broker.app import verification
+
+    read = settings.load(config)
+    # Files of the auditor's own may be closed to the control plane's user: they are opened first.
+    with verification.gathered(read, recording, witness, checkpoint_key) as scope:
+        _become_control(read)
+        findings = verification.verify_site(read, scope)
+    print(json.dumps(findings.as_json(), ensure_ascii=False, indent=1) if as_json else "\n".join(findings.lines()))
+    raise SystemExit(findings.exit_code)
+
+
+@app.command("units")
+def write_units(
+    config: ConfigOption = DEFAULT_CONFIG,
+    root: Annotated[Path, typer.Option(help="Write below this folder instead of the running system's.")] = Path("/"),
+) -> None:
+    """Write this site's systemd units and users below /etc."""
+    files = units.rendered(settings.load(config), config.resolve())
+    for name, content in files.items():
+        path = root / "etc" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+        path.chmod(0o644)
+        print(path)
+    print("Next: systemd-sysusers && systemctl daemon-reload")
+
+
+@app.command("cut")
+def cut_sessions(
+    session: Annotated[str | None, typer.Argument(help="The session's id (ses_…), or --all.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every session that runs.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; the engineer reads this.")] = "",
+    listed: Annotated[bool, typer.Option("--list", help="Only show what runs.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """End sessions at the gateway at once, also while the control plane is down. Needs root."""
+    socket_path = Layout.of(settings.load(config)).socket("cut")
+    if listed:
+        for one in host_cut.running(socket_path):
+            print(f"{one.session_id}  {one.person}  {one.source} → {one.account}@{one.target} ({one.protocol})")
+        return
+    if (session is None) != everything:
+        _fail("name one session (sallyport cut --list shows them), or --all")
+    if not reason.strip():
+        _fail("say why with --reason: the engineer reads it and the trail keeps it")
+    ended = host_cut.cut(socket_path, session, reason)
+    for session_id in ended:
+        print(f"{session_id} is cut.")
+    if not ended:
+        print("No session runs.")
+
+
+@app.command()
+def doctor(config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
+    """Check this host: files, keys, database, firewall, clock, processes. Status 1 when something has failed."""
+    from broker.app import doctor as doctor_
+
+    if os.geteuid() != 0:
+        _fail("it reads every process's files and the kernel's rules: run it as root on the broker's host")
+    findings = doctor_.examine(config.resolve(), datetime.now(UTC))
+    healthy = not doctor_.failures(findings)
+    if as_json:
+        print(json.dumps({"healthy": healthy, "findings": [one.as_json() for one in findings]}, ensure_ascii=False))
+    else:
+        print("\n".join(line for one in findings for line in one.lines()))
+    raise SystemExit(0 if healthy else 1)
 
 
 @app.command("config")

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import signal
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,17 +12,20 @@ from typing import Final
 
 import structlog
 import uvicorn
+from fastapi import APIRouter
 
-from broker.app import faces, logs, migrations, wiring
+from broker.app import faces, logs, metrics, migrations, wiring
 from broker.app.house import House
 from broker.app.layout import Layout
 from broker.app.settings import Settings, load
-from broker.app.vendor_transport import GatewayPeer, vendor_protocol
+from broker.app.vendor_proof import KnockProofs
+from broker.app.vendor_transport import vendor_protocol
 from spa_knock.link.process import harden, listen_sockets, notify_ready
 
 _JOBS_EVERY_SECONDS: Final = 5.0
 _MOST_CONNECTIONS: Final = 300
 _HEADER_BYTES: Final = 32_768
+_VIEWER_TIMEOUT_MS: Final = 15_000
 _log = structlog.get_logger(__name__)
 
 
@@ -39,10 +43,10 @@ def _tls(_config: uvicorn.Config, default: Callable[[], ssl.SSLContext]) -> ssl.
     return context
 
 
-def plant_server(house: House, layout: Layout) -> uvicorn.Server:
-    """The console's server, with TLS of its own."""
+def plant_server(house: House, layout: Layout, *more: APIRouter) -> uvicorn.Server:
+    """The console's server, with TLS of its own and `more` routes."""
     config = uvicorn.Config(
-        faces.plant_face(house),
+        faces.plant_face(house, *more),
         http="h11",
         ws="none",
         lifespan="off",
@@ -63,7 +67,7 @@ def vendor_server(house: House, gateway_uid: int) -> uvicorn.Server:
     """The vendor face's server, for the gateway alone."""
     config = uvicorn.Config(
         faces.vendor_face(house),
-        http=vendor_protocol(GatewayPeer(gateway_uid)),
+        http=vendor_protocol(gateway_uid, KnockProofs(bytes.fromhex(house.devices.facts.audience_hex), house.clock)),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -90,7 +94,10 @@ async def _serve(settings: Settings, house: House) -> None:
     layout, sockets = Layout.of(settings), listen_sockets()
     (plant,), (vendor,) = sockets["plant"], sockets["vendor"]
     (authority,), (knock_link,) = sockets["authority"], sockets["knock_link"]
-    servers = [plant_server(house, layout), vendor_server(house, settings.users.gateway)]
+    # A viewer whose network is gone must not count as somebody who watches; accepted connections inherit this.
+    plant.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _VIEWER_TIMEOUT_MS)
+    read_metrics = metrics.router(metrics.SiteMetrics(house, layout), metrics.token_of(settings.metrics.token_file))
+    servers = [plant_server(house, layout, read_metrics), vendor_server(house, settings.users.gateway)]
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -111,6 +118,7 @@ async def _serve(settings: Settings, house: House) -> None:
             await asyncio.sleep(0.02)
         notify_ready()
         await stop.wait()
+        house.watching.stop()
         for server in servers:
             server.should_exit = True
         await asyncio.gather(*serving, return_exceptions=True)
@@ -129,7 +137,17 @@ def main() -> None:
     migrations.upgrade(Layout.of(settings).database_url(settings))
     with wiring.opened(settings) as house:
         house.reactions.deliver_pending()
-        asyncio.run(_serve(settings, house))
+        try:
+            asyncio.run(_serve(settings, house))
+        finally:
+            _conclude(house)
+
+
+def _conclude(house: House) -> None:
+    try:
+        house.witness.conclude()
+    except Exception:  # noqa: BLE001 - the stop goes on; verifying will show that the end was not witnessed
+        _log.exception("last_checkpoint_failed")
 
 
 if __name__ == "__main__":

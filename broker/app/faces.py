@@ -15,14 +15,15 @@ VENDOR_PREFIX: Final = "/vendor/v1"
 _VERSION: Final = "1"
 
 
-def plant_face(house: House) -> FastAPI:
-    """Console and API for administrators and auditors."""
+def plant_face(house: House, *more: APIRouter) -> FastAPI:
+    """Console and API for administrators and auditors, and `more` routes for the host's operators."""
     app = FastAPI(title="Sallyport", version=_VERSION, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(BoundedBody)
     problems.install(app)
     for router in house.plant_routers():
         app.include_router(router, prefix=PLANT_PREFIX)
-    app.include_router(_health(house))
+    for router in (_health(house), *more):
+        app.include_router(router)
     _no_unknown_api_paths(app)
     console.install(app, console.built_console())
     return app
@@ -48,10 +49,14 @@ def _health(house: House) -> APIRouter:
 
     @router.get("/readyz", operation_id="readyz")
     def readyz() -> JSONResponse:
-        """Every part that is needed answers; which one does not is told without details."""
+        """Every part that is needed answers; which one does not is told without details.
+
+        `witness` says how many records of the trail no checkpoint covers yet; it stops nobody.
+        """
         parts = house.readiness()
         status = HTTPStatus.OK if all(parts.values()) else HTTPStatus.SERVICE_UNAVAILABLE
-        return JSONResponse({"ready": all(parts.values()), "parts": parts}, status_code=status)
+        body = {"ready": all(parts.values()), "parts": parts, "witness": house.witness_lag()}
+        return JSONResponse(body, status_code=status)
 
     return router
 

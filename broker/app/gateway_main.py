@@ -30,6 +30,7 @@ def configuration(settings: Settings) -> GatewayConfig:
         evidence_key_file=layout.gateway / "evidence.key",
         tls=tuple(sockets.pop("tls")),
         knocks=tuple(sockets.pop("knocks")),
+        cut=tuple(sockets.pop("cut", ())),
         protocols={name: tuple(listeners) for name, listeners in sockets.items()},
         opener_socket=layout.socket("opener-gateway"),
         guard_uid=settings.users.guard,

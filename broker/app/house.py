@@ -13,6 +13,9 @@ from broker.adapters.db.database import Database
 from broker.adapters.opener import Opener
 from broker.audit import api as audit_api
 from broker.audit.reactions import Reactions
+from broker.audit.witness import Witness
+from broker.boundary import api as boundary_api
+from broker.boundary.service import BoundaryService
 from broker.devices import api as devices_api
 from broker.devices.service import DeviceService
 from broker.grants import api as grants_api
@@ -28,8 +31,10 @@ from broker.recordings import api as recordings_api
 from broker.recordings.service import RecordingService
 from broker.sessions import api as sessions_api
 from broker.sessions.authority import AuthorityServer
+from broker.sessions.live import Door, LiveSessions
 from broker.sessions.reports import GatewayReports
 from broker.sessions.service import SessionsService
+from broker.sessions.watching import Watching
 from broker.targets import api as targets_api
 from broker.targets.service import TargetService
 from broker.vault import api as vault_api
@@ -43,16 +48,20 @@ class House:
     clock: Clock
     database: Database
     reactions: Reactions
+    witness: Witness
     opener: Opener
     people: PeopleService
     sign_in: SignInService
     devices: DeviceService
     targets: TargetService
     vault: VaultService
+    boundary: BoundaryService
     requests: AccessRequestService
     grants: GrantService
     recordings: RecordingService
     sessions: SessionsService
+    live: LiveSessions
+    watching: Watching
     reports: GatewayReports
     knock_link: KnockLinkService
     authority: AuthorityServer
@@ -69,8 +78,9 @@ class House:
             vault_api.plant_router(self.vault, access),
             access_requests_api.plant_router(self.requests, access),
             grants_api.plant_router(self.grants, access),
-            sessions_api.plant_router(self.sessions, access),
+            sessions_api.plant_router(self.sessions, self.live, self.watching, access),
             recordings_api.plant_router(self.recordings, access),
+            boundary_api.plant_router(self.boundary, access),
             audit_api.plant_router(self.database, self.clock, read_audit, access.requires("audit.state.read")),
         ]
 
@@ -105,7 +115,15 @@ class House:
             "expire grants": self.grants.expire_over,
             "forget ended sign-ins": self.sign_in.forget_ended,
             "close overdue sessions": self.reports.close_overdue,
+            "answer for silent gateways": self._answer_for_silent_gateways,
+            "witness the trail": self.witness.keep,
         }
+
+    def _answer_for_silent_gateways(self) -> int:
+        def reset(door: Door) -> None:
+            self.opener.reset(door.number, door.address, door.port)
+
+        return self.live.answer_for_silent_gateways(reset, self.opener.reset_egress)
 
     def readiness(self) -> dict[str, bool]:
         """Which needed part answers."""
@@ -113,6 +131,19 @@ class House:
             "database": self._database_answers(),
             "guard": self.knock_link.health().is_connected,
             "gateway": bool(self.authority.workers),
+        }
+
+    def witness_lag(self) -> dict[str, str | int | None]:
+        """How far the witness file is behind the trail; empty while the database does not answer."""
+        try:
+            state = self.witness.state()
+        except SQLAlchemyError:
+            return {}
+        return {
+            "witnessed_seq": state.witnessed_seq,
+            "witnessed_at": state.witnessed_at.isoformat() if state.witnessed_at is not None else None,
+            "records_behind": state.records_behind,
+            "problem": state.problem,
         }
 
     def _database_answers(self) -> bool:

@@ -1,7 +1,7 @@
 """The site's keys: made once by `sallyport init`, read by the process that owns each.
 
-Private keys of the authorities lie sealed under the key-encryption key; the site root's key lies in a folder of its
-own, to be moved off the machine. SECURITY's key table says what each is for.
+Private keys of the authorities lie sealed under the key-encryption key; the site root's key and the recovery key of
+backups lie in a folder of their own, to be moved off the machine. SECURITY's key table says what each is for.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from typing import Final
 import asyncssh
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from broker.adapters.sealing import Sealer, associated_data
@@ -45,6 +45,7 @@ class ControlKeys:
     site_key: bytes
     recording_unseal_private: bytes
     recording_unseal_public: bytes
+    checkpoint_key: ed25519.Ed25519PrivateKey
 
 
 def vendor_face_name(site_name: str) -> str:
@@ -83,6 +84,9 @@ def initialise(settings: Settings, now: datetime, *, give_away: bool = True) -> 
     root = _authority(f"Sallyport site root {name}", root_key, now)
     _write(layout.offline / "site-root.key", _pem(root_key), None)
 
+    recovery_key = x25519.X25519PrivateKey.generate()
+    _write(layout.offline / "recovery.key", _pem(recovery_key), None)
+
     front_key = ec.generate_private_key(ec.SECP256R1())
     front = _leaf(root, root_key, front_key, [x509.DNSName(vendor_face_name(name))], now)
     _write(layout.gateway / "front.key", _pem(front_key), gateway)
@@ -112,18 +116,22 @@ def initialise(settings: Settings, now: datetime, *, give_away: bool = True) -> 
     device_authority = _authority(f"Sallyport device CA {name}", device_key, now)
     user_authority = asyncssh.generate_private_key("ssh-ed25519")
     unseal_private, unseal_public = generate_recipient()
+    checkpoint_key = ed25519.Ed25519PrivateKey.generate()
     sealed = {
         "device-ca": _pem(device_key),
         "ssh-user-ca": user_authority.export_private_key(),
         "ssh-host-ca": host_authority.export_private_key(),
         "site-key": secrets.token_bytes(32),
         "recording-unseal": unseal_private,
+        "checkpoint": checkpoint_key.private_bytes_raw(),
     }
     for part, secret in sealed.items():
         _write(layout.control / f"{part}.sealed", sealer.seal(secret, _bound(part)), control)
     _write(layout.control / "recording-unseal.pub", unseal_public, control)
 
-    _publish(layout.public / "evidence.pem", _public_pem(evidence_key))
+    _publish(layout.evidence_public, _public_pem(evidence_key))
+    _publish(layout.checkpoint_public, _public_pem(checkpoint_key))
+    _publish(layout.recovery_public, _public_pem(recovery_key))
     _publish(layout.device_authority, _certificate(device_authority))
     _publish(layout.user_authority, user_authority.export_public_key())
     _publish(layout.host_authority, host_authority.export_public_key())
@@ -148,6 +156,7 @@ def open_control_keys(layout: Layout) -> ControlKeys:
         site_key=unseal("site-key"),
         recording_unseal_private=unseal("recording-unseal"),
         recording_unseal_public=(layout.control / "recording-unseal.pub").read_bytes(),
+        checkpoint_key=ed25519.Ed25519PrivateKey.from_private_bytes(unseal("checkpoint")),
     )
 
 
@@ -205,13 +214,13 @@ def _leaf(
     )
 
 
-def _pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
+def _pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | x25519.X25519PrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 
-def _public_pem(key: ed25519.Ed25519PrivateKey) -> bytes:
+def _public_pem(key: ed25519.Ed25519PrivateKey | x25519.X25519PrivateKey) -> bytes:
     return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 

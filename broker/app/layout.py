@@ -39,7 +39,7 @@ class Layout:
 
     @property
     def offline(self) -> Path:
-        """The site root's key: to be moved off this machine after the set-up."""
+        """The site root's key and the recovery key: to be moved off this machine after the set-up."""
         return self.state / "offline"
 
     @property
@@ -63,6 +63,11 @@ class Layout:
         return self.state / "recordings"
 
     @property
+    def witness(self) -> Path:
+        """Signed checkpoints of the trail, unless the settings name another file for them."""
+        return self.state / "witness"
+
+    @property
     def site_root(self) -> Path:
         """The certificate that clients pin."""
         return self.public / "site-root.pem"
@@ -82,6 +87,21 @@ class Layout:
         """The public key of the authority that signs the SSH door's host key."""
         return self.public / "ssh-host-ca.pub"
 
+    @property
+    def checkpoint_public(self) -> Path:
+        """The public key of checkpoints."""
+        return self.public / "checkpoint.pem"
+
+    @property
+    def recovery_public(self) -> Path:
+        """The public key that backups are sealed to."""
+        return self.public / "recovery.pem"
+
+    @property
+    def evidence_public(self) -> Path:
+        """The public key with which the gateway marks broken recordings."""
+        return self.public / "evidence.pem"
+
     def socket(self, name: str) -> Path:
         """The path of a Unix socket."""
         return self.run / f"{name}.sock"
@@ -89,6 +109,10 @@ class Layout:
     def database_url(self, settings: Settings) -> str:
         """The database's address: the configured one, or SQLite here."""
         return settings.site.database_url or f"sqlite:///{self.control / 'sallyport.db'}"
+
+    def witness_file(self, settings: Settings) -> Path:
+        """Where checkpoints are added: the configured file, or one here."""
+        return Path(settings.evidence.witness_file or self.witness / "checkpoints.jsonl")
 
     def folders(self, settings: Settings) -> tuple[Folder, ...]:
         """Every folder in the order in which it is made."""
@@ -101,5 +125,6 @@ class Layout:
             Folder(self.gateway, users.gateway, users.gateway, 0o700),
             Folder(self.guard, users.guard, users.guard, 0o700),
             Folder(self.recordings, users.gateway, users.control, 0o2750),
+            Folder(self.witness, users.control, users.control, 0o700),
             Folder(self.run, 0, 0, 0o755),
         )

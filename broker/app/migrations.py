@@ -37,14 +37,18 @@ def current_revision(url: str) -> str | None:
         engine.dispose()
 
 
+def known_revisions() -> list[str]:
+    """Every revision of this release, the newest first."""
+    found = ScriptDirectory.from_config(configuration("sqlite://")).walk_revisions()
+    return [script.revision for script in found]
+
+
 def upgrade(url: str) -> None:
     """Run every missing revision.
 
     Raises SchemaTooNew when the database is at a revision that this release does not know.
     """
-    config = configuration(url)
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     revision = current_revision(url)
-    if revision is not None and revision not in known:
+    if revision is not None and revision not in known_revisions():
         raise SchemaTooNew(f"the database is at revision {revision}, which this release does not know")
-    command.upgrade(config, "head")
+    command.upgrade(configuration(url), "head")

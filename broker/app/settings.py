@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from urllib.parse import parse_qs, urlsplit
 
+_DATABASES = ("sqlite:////", "postgresql+psycopg://")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
 SectionT = TypeVar("SectionT")
 
@@ -57,6 +59,7 @@ class PlantFaceSection:
     interface: str = _setting("network interface of that address")
     port: int = _setting("TCP port of the console (TLS)", 8443)
     networks: list[str] = _setting("prefixes that may reach the console")
+    host_ports: list[int] = _setting("other TCP ports of this host for the same prefixes, like its SSH", factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +82,27 @@ class LimitsSection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvidenceSection:
+    """What must outlive the database."""
+
+    witness_file: str = _setting("signed checkpoints of the audit trail; empty means witness/ in state_dir", "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundarySection:
+    """The firewall between the broker and the plant."""
+
+    plan_file: str = _setting("zones and networks of that firewall (docs/boundary.md); empty: no rules are made", "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricsSection:
+    """What Prometheus may read at the plant face."""
+
+    token_file: str = _setting("file with the bearer token of /metrics; empty means no metrics", "")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Everything a site configures."""
 
@@ -87,6 +111,9 @@ class Settings:
     plant_face: PlantFaceSection
     users: UsersSection = field(default_factory=UsersSection)
     limits: LimitsSection = field(default_factory=LimitsSection)
+    evidence: EvidenceSection = field(default_factory=EvidenceSection)
+    boundary: BoundarySection = field(default_factory=BoundarySection)
+    metrics: MetricsSection = field(default_factory=MetricsSection)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.site.name):
@@ -98,10 +125,15 @@ class Settings:
         for key, path in (("site.state_dir", self.site.state_dir), ("site.run_dir", self.site.run_dir)):
             if not Path(path).is_absolute():
                 raise SettingsError(f"{key}: an absolute path is needed, not {path!r}")
+        if self.evidence.witness_file and not Path(self.evidence.witness_file).is_absolute():
+            raise SettingsError(
+                f"evidence.witness_file: an absolute path is needed, not {self.evidence.witness_file!r}"
+            )
+        _check_database(self.site.database_url)
         for key, address in (("vendor_face.host", self.vendor_face.host), ("plant_face.host", self.plant_face.host)):
             _check_address(key, address)
         ports = (self.vendor_face.tls_port, self.vendor_face.ssh_port, self.plant_face.port)
-        for port in (*ports, *self.vendor_face.knock_ports):
+        for port in (*ports, *self.vendor_face.knock_ports, *self.plant_face.host_ports):
             if not 1 <= port <= 65535:
                 raise SettingsError(f"a port lies between 1 and 65535, not {port}")
         if not self.vendor_face.knock_ports or len(self.vendor_face.knock_ports) > 8:
@@ -115,9 +147,22 @@ class Settings:
                 raise SettingsError(f"plant_face.networks: {network!r} is no prefix such as 10.20.0.0/24") from None
         if not self.plant_face.networks:
             raise SettingsError("plant_face.networks: name at least one prefix that may reach the console")
+        management = [self.plant_face.port, *self.plant_face.host_ports]
+        if len(set(management)) != len(management) or len(management) > 16:
+            raise SettingsError("plant_face.host_ports: at most 15 ports, each once, without the console's own")
         users = dataclasses.astuple(self.users)
         if len(set(users)) != len(users) or 0 in users:
             raise SettingsError("users: four different ids, none of them 0")
+
+
+def _check_database(url: str) -> None:
+    if not url:
+        return
+    if not url.startswith(_DATABASES):
+        raise SettingsError(f"site.database_url: it begins with {' or '.join(_DATABASES)}")
+    parts = urlsplit(url)
+    if parts.password is not None or "password" in parse_qs(parts.query):
+        raise SettingsError("site.database_url: no password here; use the Unix socket, or ?passfile=FILE")
 
 
 def _check_address(key: str, address: str) -> None:

@@ -6,7 +6,6 @@ door; its death ends nothing. The sockets outlive a restart of the process that 
 """
 
 import contextlib
-import ipaddress
 import json
 import os
 import select
@@ -18,9 +17,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from broker.app.layout import Layout
+from broker.app.plans import Program, StartError, opener_configuration, programs
 from broker.app.settings import Settings
 
 _READY_SECONDS: Final = 60.0
@@ -28,23 +28,7 @@ _STOP_SECONDS: Final = 10.0
 _FIRST_BACKOFF_SECONDS: Final = 0.2
 _LONGEST_BACKOFF_SECONDS: Final = 5.0
 _STEADY_SECONDS: Final = 30.0
-_BACKLOG: Final = 256
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-class StartError(Exception):
-    """The site cannot start: says what is in the way and what to do."""
-
-
-@dataclass(frozen=True)
-class Program:
-    """One supervised process: what runs, as whom, with which sockets."""
-
-    name: str
-    uid: int
-    argv: tuple[str, ...]
-    sockets: tuple[tuple[str, socket.socket], ...]
-    capabilities: tuple[str, ...] = ()
 
 
 @dataclass
@@ -56,121 +40,6 @@ class _Child:
     restart_at: float = 0.0
     backoff_seconds: float = _FIRST_BACKOFF_SECONDS
     status_line: str = field(default="", repr=False)
-
-
-def opener_configuration(settings: Settings) -> dict[str, object]:
-    """What root allows the opener to do, as its configuration file holds it."""
-    vendor, plant = settings.vendor_face, settings.plant_face
-    return {
-        "table": "sallyport",
-        "vendor_interfaces": [vendor.interface],
-        "doors": {"1": vendor.tls_port, "2": vendor.ssh_port},
-        "knock_ports": list(vendor.knock_ports),
-        "management": [{"interface": plant.interface, "prefixes": list(plant.networks), "tcp_ports": [plant.port]}],
-        "uids": {
-            "opener": settings.users.opener,
-            "guard": settings.users.guard,
-            "gateway": settings.users.gateway,
-            "control": settings.users.control,
-        },
-        "max_open_seconds": 30,
-    }
-
-
-def programs(settings: Settings, config_path: Path, layout: Layout) -> tuple[Program, ...]:
-    """Bind every socket and say which process gets which, in the order of starting."""
-    users, vendor, plant = settings.users, settings.vendor_face, settings.plant_face
-    listen = vendor.listen or vendor.host
-
-    def local(name: str, peer_uid: int) -> socket.socket:
-        return _unix_listener(layout.socket(name), peer_uid)
-
-    knocks = tuple(("knock", _bound_socket(listen, port, socket.SOCK_DGRAM)) for port in vendor.knock_ports)
-    opener_config = layout.run / "opener.json"
-    python = sys.executable
-    return (
-        Program(
-            "opener",
-            users.opener,
-            (python, "-m", "spa_knock.opener", "serve", "--config", str(opener_config)),
-            (
-                ("guard", local("opener-guard", users.guard)),
-                ("control", local("opener-control", users.control)),
-                ("gateway", local("opener-gateway", users.gateway)),
-            ),
-            capabilities=("net_admin",),
-        ),
-        Program(
-            "control",
-            users.control,
-            (python, "-m", "broker.app.control_main", "--config", str(config_path)),
-            (
-                ("plant", _bound_socket(plant.host, plant.port, socket.SOCK_STREAM)),
-                ("vendor", local("vendor", users.gateway)),
-                ("authority", local("authority", users.gateway)),
-                ("knock_link", local("knock-link", users.guard)),
-            ),
-        ),
-        Program(
-            "gateway",
-            users.gateway,
-            (python, "-m", "broker.app.gateway_main", "--config", str(config_path)),
-            (
-                ("tls", _bound_socket(listen, vendor.tls_port, socket.SOCK_STREAM)),
-                ("ssh", _bound_socket(listen, vendor.ssh_port, socket.SOCK_STREAM)),
-                ("knocks", local("knocks", users.guard)),
-            ),
-        ),
-        Program(
-            "guard",
-            users.guard,
-            (
-                python,
-                "-m",
-                "spa_knock.guard",
-                "--state-dir",
-                str(layout.guard),
-                "--opener-socket",
-                str(layout.socket("opener-guard")),
-                "--control-socket",
-                str(layout.socket("knock-link")),
-                "--gateway-socket",
-                str(layout.socket("knocks")),
-                "--doors",
-                "1,2",
-            ),
-            knocks,
-        ),
-    )
-
-
-def _bound_socket(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
-    family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
-    sock = socket.socket(family, kind)
-    if kind == socket.SOCK_STREAM:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((host, port))
-        if kind == socket.SOCK_STREAM:
-            sock.listen(_BACKLOG)
-    except OSError as error:
-        sock.close()
-        raise StartError(
-            f"cannot listen on {host} port {port}: {error.strerror}. Is another Sallyport running, or is the address "
-            "not on this machine? See 'ss -lntup'."
-        ) from None
-    return sock
-
-
-def _unix_listener(path: Path, peer_uid: int) -> socket.socket:
-    """A Unix listener that only one user id may connect to."""
-    path.unlink(missing_ok=True)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.bind(str(path))
-    path.chmod(0o600)
-    os.chown(path, peer_uid, peer_uid)
-    sock.listen(_BACKLOG)
-    return sock
 
 
 class Supervisor:
@@ -299,7 +168,26 @@ class Supervisor:
 
 
 def _spawn(program: Program, environment: Mapping[str, str]) -> int:
-    """Start a program as its own id, with its sockets from descriptor 3 on (systemd's protocol)."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        signal.set_wakeup_fd(-1)
+        for signal_number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            signal.signal(signal_number, signal.SIG_DFL)
+        os.setsid()
+        become(program, environment)
+    except OSError as error:
+        os.write(2, f"sallyport: cannot start {program.name}: {error}\n".encode())
+    finally:
+        os._exit(127)
+
+
+def become(program: Program, environment: Mapping[str, str]) -> NoReturn:
+    """Turn this process into the program, as its own id, with its sockets from descriptor 3 on (systemd's protocol).
+
+    Raises OSError when setpriv cannot be run.
+    """
     keep = "".join(f",+{capability}" for capability in program.capabilities)
     command = (
         "setpriv",
@@ -313,38 +201,25 @@ def _spawn(program: Program, environment: Mapping[str, str]) -> int:
         "--",
         *program.argv,
     )
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        signal.set_wakeup_fd(-1)
-        for signal_number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
-            signal.signal(signal_number, signal.SIG_DFL)
-        os.setsid()
-        os.chdir("/")
-        high = [os.dup(sock.fileno()) for _, sock in program.sockets]
-        first_free = 3 + len(high)
-        moved = [os.dup(descriptor) if descriptor < first_free else descriptor for descriptor in high]
-        for number, descriptor in enumerate(moved, start=3):
-            os.dup2(descriptor, number, inheritable=True)
-        os.closerange(first_free, 4096)
-        env = {
-            "PATH": _PATH,
-            "LANG": "C.UTF-8",
-            "HOME": "/nonexistent",
-            "LOGNAME": program.name,
-            "PYTHONSAFEPATH": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "LISTEN_FDS": str(len(moved)),
-            "LISTEN_FDNAMES": ":".join(name for name, _ in program.sockets),
-            "LISTEN_PID": str(os.getpid()),
-            **environment,
-        }
-        os.execvpe("setpriv", command, env)  # noqa: S606 - an argument list, no shell
-    except OSError as error:
-        os.write(2, f"sallyport: cannot start {program.name}: {error}\n".encode())
-    finally:
-        os._exit(127)
+    os.chdir("/")
+    high = [os.dup(sock.fileno()) for _, sock in program.sockets]
+    first_free = 3 + len(high)
+    moved = [os.dup(descriptor) if descriptor < first_free else descriptor for descriptor in high]
+    for number, descriptor in enumerate(moved, start=3):
+        os.dup2(descriptor, number, inheritable=True)
+    os.closerange(first_free, 4096)
+    env = {
+        "PATH": _PATH,
+        "LANG": "C.UTF-8",
+        "HOME": "/nonexistent",
+        "PYTHONSAFEPATH": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "LISTEN_FDS": str(len(moved)),
+        "LISTEN_FDNAMES": ":".join(name for name, _ in program.sockets),
+        "LISTEN_PID": str(os.getpid()),
+        **environment,
+    }
+    os.execvpe("setpriv", command, env)  # noqa: S606 - an argument list, no shell
 
 
 def up(settings: Settings, config_path: Path) -> int:
@@ -358,12 +233,17 @@ def up(settings: Settings, config_path: Path) -> int:
         folder.path.mkdir(parents=True, exist_ok=True)
         os.chown(folder.path, folder.uid, folder.gid)
         folder.path.chmod(folder.mode)
+    close_everything(settings, layout)
+    supervised = programs(settings, config_path.resolve(), layout)
+    return Supervisor(supervised, layout.socket("notify")).run()
+
+
+def close_everything(settings: Settings, layout: Layout) -> None:
+    """Write what root allows the opener to do, and load the base rule set that follows from it."""
     opener_config = layout.run / "opener.json"
     opener_config.write_text(json.dumps(opener_configuration(settings), indent=1), encoding="utf-8")
     opener_config.chmod(0o644)
     load_rules(opener_config)
-    supervised = programs(settings, config_path.resolve(), layout)
-    return Supervisor(supervised, layout.socket("notify")).run()
 
 
 def load_rules(opener_config: Path) -> None:

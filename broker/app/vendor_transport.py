@@ -9,12 +9,12 @@ import base64
 import binascii
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from broker.app.vendor_proof import KnockProofs, UnprovenConnection
 from broker.identities.access import VendorConnection
 from spa_knock.link.framing import Decoder, FramingError
 from spa_knock.link.process import peer_uid
@@ -60,15 +60,8 @@ def _text(message: Mapping[str, object], key: str) -> str:
     return value
 
 
-@dataclass
-class GatewayPeer:
-    """Who may connect: set once by the process that serves the socket."""
-
-    uid: int | None = None
-
-
-def vendor_protocol(peer: GatewayPeer) -> type[H11Protocol]:
-    """The uvicorn protocol for the vendor socket, which only `peer` may use."""
+def vendor_protocol(gateway_uid: int, proofs: KnockProofs) -> type[H11Protocol]:
+    """The uvicorn protocol for the vendor socket: for the gateway alone, each connection proved by its device."""
 
     class VendorProtocol(H11Protocol):
         """HTTP/1.1 after one preamble; the connection's facts are `request.state.vendor`."""
@@ -78,7 +71,7 @@ def vendor_protocol(peer: GatewayPeer) -> type[H11Protocol]:
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             sock: socket.socket = transport.get_extra_info("socket")
-            if peer.uid is not None and peer_uid(sock) != peer.uid:
+            if peer_uid(sock) != gateway_uid:
                 _log.error("vendor_socket_wrong_peer", uid=peer_uid(sock))
                 transport.abort()
 
@@ -98,7 +91,8 @@ def vendor_protocol(peer: GatewayPeer) -> type[H11Protocol]:
             try:
                 (message,) = Decoder().feed(self._early[:end])
                 connection = connection_of(message)
-            except (FramingError, PreambleError, ValueError) as error:
+                proofs.check(connection)
+            except (FramingError, PreambleError, UnprovenConnection, ValueError) as error:
                 self._refuse(str(error))
                 return
             self.client = (connection.source, connection.source_port)

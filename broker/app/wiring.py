@@ -1,9 +1,11 @@
 """Builds the control plane, and holds the one list of who reacts to what."""
 
+import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 from broker.access_requests.events import AccessRequestApproved
 from broker.access_requests.model import Limits
@@ -13,10 +15,14 @@ from broker.adapters.opener import Opener
 from broker.app import keys
 from broker.app.house import House
 from broker.app.layout import Layout
-from broker.app.settings import Settings
+from broker.app.settings import Settings, SettingsError
 from broker.audit.model import AuditEvent
 from broker.audit.reactions import Reactions
 from broker.audit.store import EventAppender
+from broker.audit.witness import Witness
+from broker.boundary.document import settings_from_document
+from broker.boundary.service import BoundaryService
+from broker.boundary.settings import BoundarySettings
 from broker.devices.certificates import DeviceAuthority
 from broker.devices.events import (
     DeviceEnrolled,
@@ -43,9 +49,12 @@ from broker.knock_link.service import KnockLinkService
 from broker.policy.rules import standard_rules
 from broker.recordings.service import RecordingService
 from broker.sessions.authority import AuthorityServer
-from broker.sessions.events import SessionEnded
+from broker.sessions.events import SessionCutOnHost, SessionEnded, SessionEndOrdered
+from broker.sessions.live import LiveSessions
+from broker.sessions.model import OrderKind
 from broker.sessions.reports import GatewayReports
 from broker.sessions.service import SessionsService
+from broker.sessions.watching import Watching
 from broker.targets.service import TargetService
 from broker.vault.service import VaultService
 
@@ -67,6 +76,20 @@ def site_facts(settings: Settings, layout: Layout) -> SiteFacts:
         host_ca=layout.host_authority.read_text(encoding="ascii").strip(),
         host_key_alias=keys.host_key_alias(settings.site.name),
     )
+
+
+def boundary_settings(settings: Settings) -> BoundarySettings | None:
+    """The boundary firewall's zones and networks, when the site names them.
+
+    Raises SettingsError when the file cannot be read, and Invalid `boundary.unfit_plan` when it is no plan.
+    """
+    if not settings.boundary.plan_file:
+        return None
+    path = Path(settings.boundary.plan_file)
+    try:
+        return settings_from_document(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"boundary.plan_file: {path} cannot be used: {error}") from None
 
 
 @contextmanager
@@ -95,6 +118,13 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
         idle=timedelta(seconds=limits.idle_seconds),
     )
     reactions = Reactions(database)
+    witness = Witness(
+        database,
+        clock,
+        site=settings.site.name,
+        path=layout.witness_file(settings),
+        key=opened_keys.checkpoint_key,
+    )
     passwords = Passwords()
     people = PeopleService(database, clock, sealer, passwords)
     devices = DeviceService(
@@ -109,6 +139,7 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
     sign_in = SignInService(database, clock, sealer, devices, passwords)
     targets = TargetService(database, clock)
     vault = VaultService(database, clock, sealer, targets)
+    boundary = BoundaryService(database, targets, boundary_settings(settings))
     requests = AccessRequestService(
         database,
         clock,
@@ -158,22 +189,28 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
         audience=keys.audience_of(layout.site_root.read_bytes()),
         unseal_public=opened_keys.recording_unseal_public,
     )
+    live = LiveSessions(database, clock, orders=sessions.orders, grants=grants, targets=targets)
     reports = GatewayReports(database, clock, recordings)
-    authority = AuthorityServer(sessions, reports, clock, peer_uid=settings.users.gateway)
+    watching = Watching(live, recordings)
+    authority = AuthorityServer(sessions, reports, clock, watching=watching, peer_uid=settings.users.gateway)
     return House(
         clock=clock,
         database=database,
         reactions=reactions,
+        witness=witness,
         opener=opener,
         people=people,
         sign_in=sign_in,
         devices=devices,
         targets=targets,
         vault=vault,
+        boundary=boundary,
         requests=requests,
         grants=grants,
         recordings=recordings,
         sessions=sessions,
+        live=live,
+        watching=watching,
         reports=reports,
         knock_link=knock_link,
         authority=authority,
@@ -198,6 +235,11 @@ def subscribe(house: House) -> None:
         if way is not None:
             house.opener.end_egress(*way)
 
+    def close_door(event: SessionEndOrdered) -> None:
+        if event.order == OrderKind.CUT.value:
+            door = house.live.door_of(event.subject)
+            house.opener.close_door(door.number, door.address)
+
     house.sessions.on_lease(house.opener.allow_egress)
     on(AccessRequestApproved, lambda event: house.grants.issue(event.subject))
     for changes_the_roster in (
@@ -217,7 +259,10 @@ def subscribe(house: House) -> None:
     on(DeviceResumed, lambda event: house.opener.unrevoke(house.devices.get(event.subject).mark))
     on(DeviceResumed, push)
     on(SessionEnded, close_way)
+    on(SessionCutOnHost, lambda event: house.live.give_up_grant(event.subject, event.reason))
     on(PersonSuspended, lambda event: house.sessions.end_sessions_of_person(event.subject, "person_suspended"))
     on(GrantRevoked, lambda event: house.sessions.end_sessions_of_grant(event.subject, "grant_revoked"))
     on(GrantFinished, lambda event: house.sessions.end_sessions_of_grant(event.subject, "grant_finished"))
     on(GrantExpired, lambda event: house.sessions.end_sessions_of_grant(event.subject, "grant_expired"))
+    # Last, so that a firewall writer that does not answer keeps nothing else waiting.
+    on(SessionEndOrdered, close_door)

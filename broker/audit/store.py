@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, text
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from broker.adapters.db.columns import UtcDateTime
@@ -13,7 +13,6 @@ from broker.audit.chain import GENESIS, canonical, link
 from broker.audit.model import AuditEvent, AuditRecord
 from broker.kernel.clock import Clock
 
-_CHAIN_LOCK: Final = 0x5A11_A0D1
 _PAGE: Final = 500
 _Sequence = BigInteger().with_variant(Integer, "sqlite")
 
@@ -49,11 +48,8 @@ class EventAppender:
         self._clock = clock
 
     def __call__(self, session: Session, events: Sequence[object]) -> Sequence[int]:
-        """Append these events in order and return their numbers."""
-        if session.get_bind().dialect.name == "postgresql":
-            session.connection().execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CHAIN_LOCK})
-        last = session.exec(select(AuditEventRow).order_by(col(AuditEventRow.seq).desc()).limit(1)).first()
-        seq, previous = (last.seq, last.hash) if last else (0, GENESIS)
+        """Append these events in order and return their numbers; no other unit of work may be writing."""
+        seq, previous = head(session)
         at = self._clock.now()
         numbers: list[int] = []
         for event in events:
@@ -124,6 +120,19 @@ def newest(
     if subject is not None:
         query = query.where(col(AuditEventRow.subject) == subject)
     return [record_of(row) for row in session.exec(query).all()]
+
+
+def head(session: Session) -> tuple[int, bytes]:
+    """The number and hash of the last record; of none when the trail is empty."""
+    last = session.exec(select(AuditEventRow).order_by(col(AuditEventRow.seq).desc()).limit(1)).first()
+    return (last.seq, last.hash) if last else (0, GENESIS)
+
+
+def hash_at(session: Session, seq: int) -> bytes | None:
+    """The hash of one record, None when there is none; number 0 stands before the first."""
+    if seq == 0:
+        return GENESIS
+    return session.exec(select(AuditEventRow.hash).where(col(AuditEventRow.seq) == seq)).first()
 
 
 def pending(session: Session, limit: int) -> list[AuditRecord]:

@@ -38,17 +38,26 @@ class OrderKind(StrEnum):
     CUT = "cut"
     FREEZE = "freeze"
     THAW = "thaw"
+    MESSAGE = "message"
     WATCH = "watch"
+
+
+_ENDS: Final = frozenset({OrderKind.END, OrderKind.CUT})
+_OUTLIVE_THEIR_ARRIVAL: Final = _ENDS | {OrderKind.FREEZE}
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What control wants done to one session. A later order has a higher epoch."""
+    """What control wants done to one session. A later order has a higher epoch.
+
+    `reason` holds the words, also a message's; `watch_id` names a watch that is to begin.
+    """
 
     kind: OrderKind
     session_id: str
     reason: str
     epoch: int
+    watch_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,12 +312,15 @@ class Authority:
                 text(message, "session_id"),
                 str(message.get("reason") or ""),
                 epoch if isinstance(epoch, int) else 0,
+                str(message.get("watch_id") or ""),
             )
         except ValueError as error:
             _log.error("order_not_understood", error=str(error))
             return
-        if not self._on_order(order):
-            self._early[order.session_id] = order
+        if not self._on_order(order) and order.kind in _OUTLIVE_THEIR_ARRIVAL:
+            before = self._early.get(order.session_id)
+            if before is None or before.kind not in _ENDS:  # nothing undoes an end
+                self._early[order.session_id] = order
             while len(self._early) > _MAX_EARLY_ORDERS:
                 self._early.popitem(last=False)
 

@@ -1,4 +1,4 @@
-"""Pure: one channel of a live session: what it may ask, its bytes through the gate, its ends.
+"""Pure: one channel of a live session: what it may ask, its bytes through the gate or the file stream, its ends.
 
 Every `Send` is made together with the `Record` of the same bytes, here and nowhere else (`_pass_on`).
 """
@@ -9,25 +9,26 @@ from enum import Enum, auto
 from typing import Final, assert_never
 
 from broker.gateway import contract as c
+from broker.gateway.channel_words import blocked_line, not_permitted
 from broker.gateway.contract import Side, Stream
+from broker.gateway.file_stream import FileRefused, FileStream, FileTransferred, FileTurn
 from broker.gateway.input_gate import Blocked, Entered, Forward, GateMode, Held, InputGate, Step, Wait
 from broker.gateway.permits import SessionPermit
 from broker.policy.command_rules import CommandAction, CommandContext, judge_command, reads_commands
+from broker.policy.file_rules import FILE_CHANNELS, FileRules
 from recorder.frames import Frame, FrameKind
 
 PAUSE_BYTES: Final = 65_536
 STATUS_REFUSED: Final = 126
 STATUS_FAILED: Final = 255
-_FROZEN_RETRY_MS: Final = 500
 _PIECE_BYTES: Final = 262_144  # a recording takes no batch above 1 MiB
 _REPORTED_CHARS: Final = 2_000  # an event is bounded; the recording holds the whole text
 
 
 class _End(Enum):
-    """What may wait behind queued bytes."""
+    """Stands behind the engineer's last bytes when these wait."""
 
     SIDE = auto()
-    CHANNEL = auto()
 
 
 @dataclass(slots=True)
@@ -38,6 +39,7 @@ class Shared:
     started_us: int
     ends_wall_ms: int = 0
     frozen: bool = False
+    held_because: str = ""
     recording: bool = True
 
     def elapsed_us(self, now: c.Moment) -> int:
@@ -56,15 +58,17 @@ class ChannelMachine:
     exit_status: int | None = None
     queued_bytes: int = 0
     _gate: InputGate = field(init=False)
+    _files: FileStream | None = None
     _asked: bool = False
     _opened: bool = False
     _approved: bool = False
-    _paused: bool = False
+    _paused: set[Side] = field(default_factory=set)
     _client_ended: bool = False
     _exit: c.ExitState | None = None
     _late_size: c.Resized | None = None
     _from_client: list[bytes | _End] = field(default_factory=list)
-    _from_target: list[tuple[bytes, Stream] | _End] = field(default_factory=list)
+    _kept: bytearray = field(default_factory=bytearray)  # judged and let through, but the session was frozen by then
+    _delayed: bool = False  # asked for while the session was frozen
     _decision: bool | None = None  # a hold was decided while the session was frozen
 
     def __post_init__(self) -> None:
@@ -84,8 +88,16 @@ class ChannelMachine:
         request, permit = self.request, self.shared.permit
         if self._asked:
             return []
-        if request.kind.value not in permit.channels:
-            return self._refuse(_not_permitted(request.kind), now)
+        if request.kind is c.ChannelKind.FILE_TRANSFER:
+            if request.files is None or not FILE_CHANNELS & permit.channels:
+                return self._refuse(not_permitted(request.kind), now)
+            self._files = request.files(FileRules(permit.channels, permit.rules))
+            self.request = request = replace(request, terminal=None)  # it would change the bytes
+        elif request.kind.value not in permit.channels:
+            return self._refuse(not_permitted(request.kind), now)
+        if self.shared.frozen:
+            self._delayed = True
+            return self.say(self.shared.held_because, now)
         if request.kind is c.ChannelKind.EXEC and not self._approved:
             verdict = judge_command(permit.rules, request.text, CommandContext())
             if verdict.action is CommandAction.BLOCK:
@@ -99,6 +111,8 @@ class ChannelMachine:
             frames.append(self._frame(FrameKind.RESIZE, _size(request.terminal.width, request.terminal.height), now))
         if request.kind is c.ChannelKind.SHELL:
             frames.append(self._frame(FrameKind.SHELL, b"", now))
+        elif self._files is not None:
+            frames.append(self._frame(FrameKind.SUBSYSTEM, request.text.encode(), now))
         else:
             frames.append(self._frame(FrameKind.EXEC, request.text.encode(), now))
             commands.append(self._report("session.command.entered", text=request.text))
@@ -131,7 +145,7 @@ class ChannelMachine:
         return [
             *self._note("blocked", now, rule_id=rule_id, text=text, message=message),
             self._report("session.command.blocked", rule_id=rule_id, text=text),
-            c.Refuse(self.number, f"This command is blocked ({rule_id}): {message}.", STATUS_REFUSED),
+            c.Refuse(self.number, blocked_line(rule_id, message), STATUS_REFUSED),
         ]
 
     # -- bytes
@@ -141,19 +155,15 @@ class ChannelMachine:
             self._from_client.append(data)
             self.queued_bytes += len(data)
             return self._pause()
-        return self._steps(self._gate.client(data), now)
+        return self._judged(data, now)
 
     def target_bytes(self, data: bytes, stream: Stream, now: c.Moment) -> list[c.Command]:
-        if self.shared.frozen:
-            self._from_target.append((data, stream))
-            self.queued_bytes += len(data)
-            return self._pause()
+        if self._files is not None and stream is Stream.OUTPUT:
+            return self._turn(self._files.target(data), now)
         shown = self._pass_on(Side.CLIENT, data, stream, now)
         return [*shown, *self._steps(self._gate.target(data), now)]
 
     def timer(self, token: int, now: c.Moment) -> list[c.Command]:
-        if self.shared.frozen:
-            return [c.StartTimer(self.number, token, _FROZEN_RETRY_MS)]
         return self._steps(self._gate.timer(token), now)
 
     def decided(self, now: c.Moment, *, allowed: bool) -> list[c.Command]:
@@ -169,48 +179,61 @@ class ChannelMachine:
         return self.start(now)
 
     def freeze(self) -> list[c.Command]:
-        if self._paused:
-            return []
-        self._paused = True
-        return [c.Flow(self.number, Side.CLIENT, open=False), c.Flow(self.number, Side.TARGET, open=False)]
+        """What comes from the engineer waits; what the target sends goes on."""
+        return self._stop(Side.CLIENT)
 
     def drain(self, now: c.Moment) -> list[c.Command]:
         """Lets go what waited for the channel to open or the session to thaw."""
         if self.shared.frozen or not self._opened:
             return self._resume()
-        waiting, shown = self._from_client, self._from_target
-        self._from_client, self._from_target, self.queued_bytes = [], [], 0
-        commands: list[c.Command] = []
+        waiting, kept = self._from_client, bytes(self._kept)
+        self._from_client, self._kept, self.queued_bytes = [], bytearray(), 0
+        commands = self._pass_on(Side.TARGET, kept, Stream.OUTPUT, now)
         if self._decision is not None:
             allowed, self._decision = self._decision, None
             commands += self.decided(now, allowed=allowed)
-        for item in shown:
-            match item:
-                case _End.SIDE:
-                    commands += self.ended(Side.TARGET, now)
-                case _End.CHANNEL:
-                    commands += self.closed(Side.TARGET, now)
-                case (data, stream):
-                    commands += self.target_bytes(data, stream, now)
         for keys in waiting:
             if self.over:
                 break
-            commands += (
-                self.ended(Side.CLIENT, now) if isinstance(keys, _End) else self._steps(self._gate.client(keys), now)
-            )
-        return [*commands, *self._resume()]
+            commands += self.ended(Side.CLIENT, now) if isinstance(keys, _End) else self._judged(keys, now)
+        return [*commands, *self._ends(now)]
+
+    def thaw(self, now: c.Moment) -> list[c.Command]:
+        """The session goes on: what was asked for meanwhile is opened, what was typed is judged and sent."""
+        if self._delayed:
+            self._delayed = False
+            return self.start(now)
+        return self.drain(now)
+
+    @property
+    def _is_drained(self) -> bool:
+        return self._gate.drained if self._files is None else self._files.drained
+
+    @property
+    def _is_full(self) -> bool:
+        waiting = self._gate.waiting_bytes if self._files is None else self._files.waiting_bytes
+        return self.queued_bytes + waiting >= PAUSE_BYTES
 
     def _pause(self) -> list[c.Command]:
-        return self.freeze() if self.queued_bytes + self._gate.waiting_bytes >= PAUSE_BYTES else []
+        # Never the target's side: what waits here may wait for what the target says.
+        return self._stop(Side.CLIENT) if self._is_full else []
+
+    def _stop(self, *sides: Side) -> list[c.Command]:
+        stopped = [side for side in sides if side not in self._paused]
+        self._paused.update(stopped)
+        return [c.Flow(self.number, side, open=False) for side in stopped]
 
     def _resume(self) -> list[c.Command]:
-        waits = self.queued_bytes + self._gate.waiting_bytes >= PAUSE_BYTES
-        if not self._paused or waits or self.shared.frozen or self.over:
+        if self._is_full or self.shared.frozen or self.over:
             return []
-        self._paused = False
-        return [c.Flow(self.number, Side.CLIENT, open=True), c.Flow(self.number, Side.TARGET, open=True)]
+        paused, self._paused = self._paused, set()
+        return [c.Flow(self.number, side, open=True) for side in Side if side in paused]
 
     def _pass_on(self, to: Side, data: bytes, stream: Stream, now: c.Moment) -> list[c.Command]:
+        if to is Side.TARGET and self.shared.frozen:  # also what was judged before the session froze
+            self._kept += data
+            self.queued_bytes += len(data)
+            return []
         kind = FrameKind.INPUT
         if to is Side.CLIENT:
             kind = FrameKind.OUTPUT if stream is Stream.OUTPUT else FrameKind.ERROR_OUTPUT
@@ -220,6 +243,42 @@ class ChannelMachine:
             commands.append(c.Record((self._frame(kind, piece, now),)))
             commands.append(c.Send(self.number, to, piece, stream))
         return commands
+
+    def _judged(self, data: bytes, now: c.Moment) -> list[c.Command]:
+        if self._files is not None:
+            return self._turn(self._files.client(data), now)
+        return self._steps(self._gate.client(data), now)
+
+    def _turn(self, turn: FileTurn, now: c.Moment) -> list[c.Command]:
+        """What a file stream lets through; facts stand before the bytes that tell a side of them."""
+        commands = self._facts(turn, now)
+        commands += self._pass_on(Side.CLIENT, turn.to_client, Stream.OUTPUT, now)
+        commands += self._pass_on(Side.TARGET, turn.to_target, Stream.OUTPUT, now)
+        if turn.broken:
+            commands += self.finish(now)
+            commands += self.say(f"This file transfer was ended: {turn.broken}.", now)
+            commands += self._give_up()
+        return [*commands, *self._ends(now)]
+
+    def _facts(self, turn: FileTurn, now: c.Moment) -> list[c.Command]:
+        commands: list[c.Command] = []
+        for fact in turn.facts:
+            match fact:
+                case FileTransferred():
+                    commands += self._noted(fact.note(), now)
+                    report = c.Report("session.file.transferred", {"channel": self.number, **fact.params()})
+                    commands.append(report)
+                case FileRefused(rule_id, message, text):
+                    commands += self._note("blocked", now, rule_id=rule_id, text=text, message=message)
+                    commands.append(self._report("session.command.blocked", rule_id=rule_id, text=text))
+                    commands += self.say(f"Refused ({rule_id}): {text}: {message}.", now)
+                case _:
+                    assert_never(fact)
+        return commands
+
+    def finish(self, now: c.Moment) -> list[c.Command]:
+        """The channel or its session is over: tells the file transfers that were broken off."""
+        return self._facts(self._files.end(), now) if self._files is not None else []
 
     def _steps(self, steps: list[Step], now: c.Moment) -> list[c.Command]:
         commands: list[c.Command] = []
@@ -240,18 +299,25 @@ class ChannelMachine:
                     commands += self._blocked(step, now)
                 case _:
                     assert_never(step)
+        return [*commands, *self._ends(now)]
+
+    def _ends(self, now: c.Moment) -> list[c.Command]:
         if self.over:
-            return commands
-        if self._client_ended and self._gate.drained:
+            return []
+        commands: list[c.Command] = []
+        if self._client_ended and self._is_drained and not self.shared.frozen:
             self._client_ended = False
             commands.append(c.Record((self._frame(FrameKind.EOF, b"input", now),)))
             commands.append(c.SendEnd(self.number, Side.TARGET))
         return [*commands, *(self._pause() or self._resume())]
 
+    def _give_up(self) -> list[c.Command]:
+        self.over = True
+        self.exit_status = STATUS_REFUSED
+        state = c.ExitState(status=STATUS_REFUSED)
+        return [c.CloseTargetChannel(self.number), c.EndChannel(self.number, state)]
+
     def _blocked(self, step: Blocked, now: c.Moment) -> list[c.Command]:
-        words = f"This command is blocked ({step.rule_id}): {step.message}."
-        if step.dropped_bytes:
-            words += " What was typed after it was dropped."
         commands = [
             *self._note(
                 "blocked",
@@ -262,14 +328,11 @@ class ChannelMachine:
                 dropped_bytes=step.dropped_bytes,
             ),
             self._report("session.command.blocked", rule_id=step.rule_id, text=step.text),
-            *self.say(words, now),
+            *self.say(blocked_line(step.rule_id, step.message, step.dropped_bytes), now),
         ]
         if self._gate.mode is GateMode.LINES:
             # Without a terminal nothing can be cancelled in the shell: it gets no further line.
-            self.over = True
-            self.exit_status = STATUS_REFUSED
-            commands.append(c.CloseTargetChannel(self.number))
-            commands.append(c.EndChannel(self.number, c.ExitState(status=STATUS_REFUSED)))
+            commands += self._give_up()
         return commands
 
     # -- ends and side messages
@@ -277,14 +340,13 @@ class ChannelMachine:
     def ended(self, side: Side, now: c.Moment) -> list[c.Command]:
         """One side sends no more."""
         if side is Side.TARGET:
-            if self.shared.frozen:
-                self._from_target.append(_End.SIDE)
-                return []
             return [c.Record((self._frame(FrameKind.EOF, b"", now),)), c.SendEnd(self.number, Side.CLIENT)]
         if not self._opened or self.shared.frozen:
             self._from_client.append(_End.SIDE)
             return []
         self._client_ended = True
+        if self._files is not None:
+            return self._ends(now)
         return self._steps(self._gate.client_end(), now)
 
     def exited(self, state: c.ExitState) -> None:
@@ -292,16 +354,15 @@ class ChannelMachine:
 
     def closed(self, side: Side, now: c.Moment) -> list[c.Command]:
         """One side closed the channel."""
-        if side is Side.TARGET and self.shared.frozen:
-            self._from_target.append(_End.CHANNEL)
-            return []
         self.over = True
+        broken_off = self.finish(now)
         if side is Side.CLIENT:
-            return [c.CloseTargetChannel(self.number)] if self._asked else []
+            return [*broken_off, c.CloseTargetChannel(self.number)] if self._asked else []
         state = self._exit or c.ExitState()
         self.exit_status = state.status
         words = str(state.status) if state.status is not None else state.signal or ""
-        return [c.Record((self._frame(FrameKind.EXIT, words.encode(), now),)), c.EndChannel(self.number, state)]
+        record = c.Record((self._frame(FrameKind.EXIT, words.encode(), now),))
+        return [*broken_off, record, c.EndChannel(self.number, state)]
 
     def resized(self, event: c.Resized, now: c.Moment) -> list[c.Command]:
         self._gate.resize(event.width)
@@ -332,10 +393,10 @@ class ChannelMachine:
         return Frame(kind, self.number, self.shared.elapsed_us(now), data)
 
     def _note(self, what: str, now: c.Moment, **params: str | int) -> list[c.Command]:
-        if not self.shared.recording:
-            return []
-        data = json.dumps({"kind": what, **params}, ensure_ascii=False).encode()
-        return [c.Record((self._frame(FrameKind.NOTE, data, now),))]
+        return self._noted(json.dumps({"kind": what, **params}, ensure_ascii=False).encode(), now)
+
+    def _noted(self, data: bytes, now: c.Moment) -> list[c.Command]:
+        return [c.Record((self._frame(FrameKind.NOTE, data, now),))] if self.shared.recording else []
 
     def _report(self, code: str, **params: str) -> c.Command:
         bounded = {name: value[:_REPORTED_CHARS] for name, value in params.items()}
@@ -344,15 +405,3 @@ class ChannelMachine:
 
 def _size(width: int, height: int) -> bytes:
     return f"{width}x{height}".encode()
-
-
-def _not_permitted(kind: c.ChannelKind) -> str:
-    match kind:
-        case c.ChannelKind.FILE_TRANSFER | c.ChannelKind.SUBSYSTEM:
-            return "File transfer is not available in this release."
-        case c.ChannelKind.SHELL:
-            return "An interactive shell is not part of your access."
-        case c.ChannelKind.EXEC:
-            return "Running a command is not part of your access."
-        case _:
-            assert_never(kind)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING
 
+from broker.gateway.file_stream import FileStreams
 from broker.gateway.permits import Lease, SessionPermit
 
 if TYPE_CHECKING:
@@ -53,9 +54,12 @@ class Stream(Enum):
 
 
 class ChannelKind(StrEnum):
+    """FILE_TRANSFER speaks a file protocol that is read here; FILE_COMMAND is a file copy that is not."""
+
     SHELL = "shell"
     EXEC = "exec"
     FILE_TRANSFER = "file_transfer"
+    FILE_COMMAND = "file_command"
     SUBSYSTEM = "subsystem"
 
 
@@ -117,11 +121,14 @@ class OpeningFailed:
 
 @dataclass(frozen=True, slots=True)
 class ChannelRequested:
+    """`files` reads the channel's bytes when its kind is FILE_TRANSFER."""
+
     channel: int
     kind: ChannelKind
     text: str = ""
     terminal: Terminal | None = None
     environment: tuple[tuple[str, str], ...] = ()
+    files: FileStreams | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,12 +236,26 @@ class CutOrdered:
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
+    """The plant holds the engineer's input; `reason` is words for the engineer."""
+
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Thawed:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The plant has a line for the engineer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchersChanged:
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,8 +278,8 @@ ChannelEvent = (
     | TargetExited | ChannelClosed | TimerFired | HoldDecided
 )  # fmt: skip
 SessionEvent = (
-    SideGone | Ticked | Renewed | PermitEnded | CutOrdered | Frozen | Thawed | ControlLost | ControlBack
-    | RecorderFailed
+    SideGone | Ticked | Renewed | PermitEnded | CutOrdered | Frozen | Thawed | Told | WatchersChanged | ControlLost
+    | ControlBack | RecorderFailed
 )  # fmt: skip
 Event = Admitted | Leased | Dialed | OpeningFailed | ChannelEvent | SessionEvent
 

@@ -22,6 +22,7 @@ from broker.gateway.local_link import PeerRefused, PeerSilent
 from broker.gateway.machine import Phase, SessionMachine
 from broker.gateway.permits import Admission, BadAnswer, Lease
 from recorder.errors import RecordingError
+from recorder.live import LiveFeed, Watcher
 from recorder.manifest import RecordingHeader
 from recorder.writer import RecordingWriter
 
@@ -105,6 +106,8 @@ class SessionDriver:
         self._running: set[asyncio.Task[None]] = set()
         self._timers: set[asyncio.TimerHandle] = set()
         self._writer: RecordingWriter | None = None
+        self._live = LiveFeed()
+        self._watchers = 0
 
     @property
     def session_id(self) -> str:
@@ -130,6 +133,15 @@ class SessionDriver:
                 self.feed(c.PermitEnded("gateway_stopped"))
             for timer in self._timers:
                 timer.cancel()
+
+    def watch(self) -> Watcher:
+        """The frames from now on, for one viewer. Raises FeedEndedError."""
+        return self._live.watch()
+
+    def watchers_changed(self, *, by: int) -> None:
+        """Somebody watches, or does no longer."""
+        self._watchers += by
+        self.feed(c.WatchersChanged(self._watchers))
 
     def feed(self, event: c.Event) -> None:
         """Handles one event now; an event that arises while another is handled waits its turn."""
@@ -252,12 +264,14 @@ class SessionDriver:
             _log.error("recording_failed", session_id=self.session_id, error=str(error))
             self._inbox.appendleft(c.RecorderFailed("the disk or the recorder failed"))
             return False
+        self._live.publish(command.frames)
         return True
 
     def _finish(self, reason: str, exit_status: int | None, *, broken: bool) -> None:
         if self._over.is_set():
             return
         facts = self._close_recording(reason, broken=broken)
+        self._live.end("session_ended")
         self._around.authority.ended(self.session_id, reason, facts, exit_status)
         _log.info("session_ended", session_id=self.session_id, reason=reason, exit_status=exit_status)
         self._over.set()

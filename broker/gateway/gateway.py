@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import socket
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -17,14 +18,17 @@ from broker.gateway.doorway import Doorway, ProvenConnection
 from broker.gateway.driver import Legs, SessionDriver, Surroundings
 from broker.gateway.evidence import Evidence
 from broker.gateway.knocks import Expectations, KnockListener
+from broker.gateway.local_cut import CutListener
 from broker.gateway.opener_link import OpenerLink
 from broker.gateway.permits import Admission, Denial
 from broker.gateway.spool import Spool
 from broker.gateway.vendor_front import VendorFront, server_context
+from broker.gateway.watching import Watching
 
 VENDOR_DOOR: Final = 1
 MAX_SESSIONS: Final = 500
 _TICK_SECONDS: Final = 1.0
+_MOST_CUT_GRANTS: Final = 4_096
 
 _log = structlog.get_logger("gateway")
 
@@ -34,8 +38,9 @@ class GatewayConfig:
     """Everything the gateway is started with; it reads no settings of its own.
 
     `tls`: listening sockets of the vendor face; `protocols`: those of each protocol by its name (`{"ssh": …}`);
-    `knocks`: Unix listeners for the guard, whose uid is `guard_uid` (None = any, for tests). Without `opener_socket`
-    flows are neither marked nor windows shut: for tests. The host key and certificate are OpenSSH files.
+    `knocks`: Unix listeners for the guard, whose uid is `guard_uid` (None = any, for tests); `cut`: those for root
+    (`cutter_uid`) to end sessions without control. Without `opener_socket` flows are neither marked nor windows shut:
+    for tests. The host key and certificate are OpenSSH files.
     """
 
     authority_socket: Path
@@ -51,8 +56,10 @@ class GatewayConfig:
     tls: tuple[socket.socket, ...] = ()
     protocols: Mapping[str, tuple[socket.socket, ...]] = field(default_factory=dict)
     knocks: tuple[socket.socket, ...] = ()
+    cut: tuple[socket.socket, ...] = ()
     opener_socket: Path | None = None
     guard_uid: int | None = None
+    cutter_uid: int = 0
     worker: str = "gateway-1"
 
 
@@ -78,7 +85,10 @@ class Sessions:
     def __init__(self) -> None:
         self._live: dict[str, SessionDriver] = {}
         self._epochs: dict[str, int] = {}
+        self._grants: dict[str, str] = {}
+        self._cut_grants: OrderedDict[str, None] = OrderedDict()
         self.around: Surroundings | None = None
+        self.watching: Watching | None = None
 
     def ids(self) -> list[str]:
         return list(self._live)
@@ -87,10 +97,18 @@ class Sessions:
         """Asks control. Raises TooManySessions and what `Authority.admit` raises."""
         if len(self._live) >= MAX_SESSIONS:
             raise TooManySessions
-        return await self._surroundings.authority.admit(request)
+        answer = await self._surroundings.authority.admit(request)
+        if isinstance(answer, Denial) or request.grant_id is None:
+            return answer
+        if request.grant_id in self._cut_grants:  # cut here, and control may not have heard of it yet
+            self.reject(answer, "cut")
+            return Denial("cut", "The plant has ended this access.")
+        self._grants[answer.session_id] = request.grant_id
+        return answer
 
     def reject(self, admission: Admission, reason: str) -> None:
         """Tells control that a session it admitted was not begun."""
+        self._grants.pop(admission.session_id, None)
         self._surroundings.authority.ended(admission.session_id, reason, None, None)
 
     def begin(self, admission: Admission, legs: Legs) -> SessionDriver:
@@ -109,12 +127,17 @@ class Sessions:
         finally:
             self._live.pop(driver.session_id, None)
             self._epochs.pop(driver.session_id, None)
+            self._grants.pop(driver.session_id, None)
 
     def obey(self, order: Order) -> bool:
         """Passes an order on; False when its session is not here. A freeze or thaw older than the last does nothing."""
         driver = self._live.get(order.session_id)
         if driver is None:
             return False
+        if order.kind is OrderKind.WATCH:
+            if self.watching is not None and order.watch_id:
+                self.watching.begin(order.watch_id, driver)
+            return True
         late = order.epoch < self._epochs.get(order.session_id, 0)
         self._epochs[order.session_id] = max(order.epoch, self._epochs.get(order.session_id, 0))
         match order.kind:
@@ -123,12 +146,52 @@ class Sessions:
             case OrderKind.CUT:
                 driver.feed(c.CutOrdered(order.reason))
             case OrderKind.FREEZE if not late:
-                driver.feed(c.Frozen("order"))
+                driver.feed(c.Frozen(order.reason))
+            case OrderKind.MESSAGE:
+                driver.feed(c.Told(order.reason))
             case OrderKind.THAW if not late:
                 driver.feed(c.Thawed())
             case _:
                 _log.info("order_without_effect", order=order.kind.value, session_id=order.session_id)
         return True
+
+    def shown(self) -> list[dict[str, str | int]]:
+        """Every live session as root's list shows it, oldest first."""
+        return [
+            {
+                "session_id": driver.session_id,
+                "person": driver.admission.permit.person_name,
+                "device_id": driver.admission.permit.device_id,
+                "source": driver.admission.permit.source,
+                "target": driver.admission.permit.target_name,
+                "account": driver.admission.permit.account,
+                "protocol": driver.admission.permit.protocol,
+                "not_after_ms": driver.admission.permit.not_after_ms,
+            }
+            for driver in self._live.values()
+        ]
+
+    def cut_here(self, session_ids: Sequence[str], reason: str, operator: str) -> list[str]:
+        """Root cuts sessions on this host, whether or not control answers; returns those that were there.
+
+        The report stands in the spool before the session's end does, and nothing begins under their grants any more.
+        """
+        cut: list[str] = []
+        for session_id in session_ids:
+            driver = self._live.get(session_id)
+            if driver is None or driver.is_over:
+                continue
+            grant_id = self._grants.get(session_id)
+            if grant_id is not None:
+                self._cut_grants[grant_id] = None
+                while len(self._cut_grants) > _MOST_CUT_GRANTS:
+                    self._cut_grants.popitem(last=False)
+            self._surroundings.authority.report(
+                session_id, "session.session.cut_on_host", {"reason": reason, "operator": operator}
+            )
+            driver.feed(c.CutOrdered(reason))
+            cut.append(session_id)
+        return cut
 
     def control_changed(self, up: bool) -> None:  # noqa: FBT001 - the callback of a link
         for driver in list(self._live.values()):
@@ -191,6 +254,9 @@ class Gateway:
                 if opener is not None:
                     tasks.create_task(opener.run())
                 tasks.create_task(KnockListener(config.knocks, self.expectations, config.guard_uid).run())
+                tasks.create_task(CutListener(config.cut, self.sessions, config.cutter_uid).run())
+                self.sessions.watching = Watching(config.authority_socket)
+                tasks.create_task(self.sessions.watching.run())
                 tasks.create_task(self.sessions.tick())
                 for door in doors:
                     tasks.create_task(door.run())

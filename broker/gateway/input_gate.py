@@ -27,6 +27,8 @@ from broker.policy.command_rules import (
 
 QUIET_MS: Final = 60
 LIMIT_MS: Final = 1_000
+CANCEL_MS: Final = 200
+MOST_CANCELS: Final = 3
 MAX_LINE_BYTES: Final = 65_536
 MAX_UNFINISHED_CHARS: Final = 4_096
 _DECISIONS: Final = re.compile(rb"[\r\n\x0f\x04]")
@@ -99,6 +101,7 @@ class InputGate:
         self._held_line = ""
         self._quiet_token = self._limit_token = 0
         self._tokens = 0
+        self._cancel_token = self._cancels_left = 0
         self._prompt = 0
         self._echo_due = False  # a key went out whose effect only the screen can show, and nothing came back yet
         self._unfinished = ""
@@ -139,6 +142,8 @@ class InputGate:
             return []
         self._screen.feed(data)
         self._echo_due = False
+        if b"\n" in data:
+            self._cancels_left = 0
         if self._enter is None or self._held is not None:
             return []
         if self._agrees():
@@ -148,6 +153,8 @@ class InputGate:
 
     def timer(self, token: int) -> list[Step]:
         """A wait is over."""
+        if token == self._cancel_token and self._cancels_left > 0 and not self._queue and self._typed.empty:
+            return self._cancel()
         if self._enter is None or self._held is not None:
             return []
         if token == self._limit_token or (token == self._quiet_token and not self._echo_due):
@@ -308,7 +315,19 @@ class InputGate:
         self._forget_start()
         self._typed.reset()
         blocked = Blocked(rule_id, message, text.strip(), dropped)
-        return [blocked] if self.mode is GateMode.LINES else [blocked, Forward(_CANCEL)]
+        if self.mode is GateMode.LINES:
+            return [blocked]
+        self._cancels_left = MOST_CANCELS
+        return [blocked, *self._cancel()]
+
+    def _cancel(self) -> list[Step]:
+        """Interrupt the line; again, while the shell has not gone on to a new one.
+
+        A shell that is interrupted between two of its waits (seen with bash 5.2) takes no notice of it.
+        """
+        self._cancels_left -= 1
+        self._cancel_token = self._next_token()
+        return [Forward(_CANCEL), Wait(self._cancel_token, CANCEL_MS)]
 
 
 def _readings(line: str) -> list[str]:

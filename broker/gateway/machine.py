@@ -5,6 +5,7 @@ order. What is always true: bytes are sent to a side only directly after a `Reco
 sent once the session closes or the recorder failed, and a session ends no later than its permit.
 """
 
+import json
 import re
 from collections.abc import Callable
 from enum import Enum, auto
@@ -14,11 +15,23 @@ from broker.gateway import contract as c
 from broker.gateway.channel_machine import STATUS_REFUSED, ChannelMachine, Shared
 from broker.gateway.contract import Side
 from broker.gateway.permits import SessionPermit
+from recorder.frames import Frame, FrameKind
 
+WATCHED: Final = "watched"
 MAX_CHANNELS: Final = 10
 MAX_QUEUED_BYTES: Final = 16 * 1024 * 1024
 _RENEW_BEFORE_MS: Final = 30_000
 _REASON: Final = re.compile(r"[a-z0-9._-]{1,64}")
+_CONTROL_AWAY: Final = "The session is held: the broker's control is away."
+_NOBODY_WATCHES: Final = "Your input is held until somebody at the plant watches this session."
+
+
+class Cause(Enum):
+    """Why the engineer's input is held."""
+
+    ORDER = "order"
+    UNWATCHED = "unwatched"
+    CONTROL = "control"
 
 
 class Phase(Enum):
@@ -39,7 +52,7 @@ class SessionMachine:
         self._ends_boot_us = 0
         self._last_input_us = now.boot_us
         self._silent_since_us: int | None = None
-        self._frozen: set[str] = set()
+        self._frozen: dict[Cause, str] = {}
         self._channels: dict[int, ChannelMachine] = {}
         self._renewal_asked = False
         self._exit_status: int | None = None
@@ -108,18 +121,23 @@ class SessionMachine:
                 return self._end(code, "Your access has ended" + (f" ({reason})." if reason else "."), now)
             case c.CutOrdered(reason):
                 return self._end("cut", "This session was ended by the plant" + (f": {reason}" if reason else "."), now)
-            case c.Frozen():
-                return self._freeze("order", now)
+            case c.Frozen(reason):
+                words = "The plant holds your input" + (f": {reason}" if reason else ".")
+                return self._freeze(Cause.ORDER, words, now)
             case c.Thawed():
-                return self._thaw("order", now)
+                return self._thaw(Cause.ORDER, now)
+            case c.Told(text):
+                return self._told(text, now)
+            case c.WatchersChanged(count):
+                return self._watchers_changed(count, now)
             case c.ControlLost():
                 if self._silent_since_us is None:
                     self._silent_since_us = now.boot_us
-                return []
+                return self._freeze(Cause.CONTROL, _CONTROL_AWAY, now) if self._must_be_watched else []
             case c.ControlBack():
                 self._silent_since_us = None
                 self._renewal_asked = False
-                return self._thaw("control", now)
+                return self._thaw(Cause.CONTROL, now)
             case c.RecorderFailed(reason):
                 if self._shared is not None:
                     self._shared.recording = False
@@ -140,12 +158,16 @@ class SessionMachine:
         self._set_end(self._shared, permit.not_after_ms, now)
         if self._past_end(self._shared, now):
             return self._end("expired", "Your access has ended.", now)
+        if self._must_be_watched:
+            self._freeze(Cause.UNWATCHED, _NOBODY_WATCHES, now)
         return [c.AskLease()]
 
     def _dialed(self, now: c.Moment) -> list[c.Command]:
         self.phase = Phase.LIVE
         self._last_input_us = now.boot_us
         commands: list[c.Command] = []
+        for cause, words in self._frozen.items():
+            commands += self._noted("frozen", cause, words, now)
         for number in list(self._channels):
             commands += self._of_channel(number, lambda one: one.start(now), now)
         return commands
@@ -199,54 +221,87 @@ class SessionMachine:
         if self._past_end(shared, now):
             return self._end("expired", "Your access time is over.", now)
         idle_us = now.boot_us - self._last_input_us
-        if permit.idle_seconds and self.phase is Phase.LIVE and idle_us >= permit.idle_seconds * 1_000_000:
+        may_type = self.phase is Phase.LIVE and not shared.frozen
+        if permit.idle_seconds and may_type and idle_us >= permit.idle_seconds * 1_000_000:
             return self._end("idle", "Nothing was typed for too long.", now)
         if self._silent_since_us is not None:
             silent_us = now.boot_us - self._silent_since_us
             if silent_us >= 2 * permit.autonomy_seconds * 1_000_000:
                 return self._end("autonomy", "The broker's control has been away for too long.", now)
-            if "watch" in permit.duties or silent_us >= permit.autonomy_seconds * 1_000_000:
-                return self._freeze("control", now)
+            if silent_us >= permit.autonomy_seconds * 1_000_000:
+                return self._freeze(Cause.CONTROL, _CONTROL_AWAY, now)
         elif not self._renewal_asked and shared.ends_wall_ms - now.wall_ms <= _RENEW_BEFORE_MS:
             self._renewal_asked = True
             return [c.AskRenewal()]
         return []
 
-    def _freeze(self, cause: str, now: c.Moment) -> list[c.Command]:
-        if cause in self._frozen or self._shared is None:
+    @property
+    def _must_be_watched(self) -> bool:
+        return self._shared is not None and WATCHED in self._shared.permit.duties
+
+    def _watchers_changed(self, count: int, now: c.Moment) -> list[c.Command]:
+        if not self._must_be_watched:
             return []
-        self._frozen.add(cause)
-        if self._shared.frozen:
+        if count:
+            return self._thaw(Cause.UNWATCHED, now)
+        return self._freeze(Cause.UNWATCHED, _NOBODY_WATCHES, now)
+
+    def _freeze(self, cause: Cause, words: str, now: c.Moment) -> list[c.Command]:
+        """Input is held as long as any cause lasts; the engineer reads the words of the newest."""
+        shared = self._shared
+        if shared is None or self._frozen.get(cause) == words:
             return []
-        self._shared.frozen = True
-        words = "The session is held: the broker's control is away." if cause == "control" else "The session is held."
-        commands: list[c.Command] = [c.Report("session.session.frozen", {"cause": cause})]
+        self._frozen[cause] = words
+        shared.frozen, shared.held_because = True, words
+        if self.phase is not Phase.LIVE:
+            return []
+        commands = self._noted("frozen", cause, words, now)
         for channel in self._channels.values():
             commands += [*channel.say(words, now), *channel.freeze()]
         return commands
 
-    def _thaw(self, cause: str, now: c.Moment) -> list[c.Command]:
-        if cause not in self._frozen or self._shared is None:
+    def _thaw(self, cause: Cause, now: c.Moment) -> list[c.Command]:
+        shared = self._shared
+        if shared is None or self._frozen.pop(cause, None) is None:
             return []
-        self._frozen.discard(cause)
         if self._frozen:
+            shared.held_because = next(reversed(self._frozen.values()))
             return []
-        self._shared.frozen = False
+        shared.frozen = False
         self._last_input_us = now.boot_us
-        commands: list[c.Command] = [c.Report("session.session.thawed", {"cause": cause})]
+        if self.phase is not Phase.LIVE:
+            return []
+        commands = self._noted("thawed", cause, "The session goes on.", now)
         for number in list(self._channels):
             commands += self._of_channel(
-                number, lambda one: [*one.say("The session goes on.", now), *one.drain(now)], now
+                number, lambda one: [*one.say("The session goes on.", now), *one.thaw(now)], now
             )
         return commands
+
+    def _told(self, text: str, now: c.Moment) -> list[c.Command]:
+        if self.phase is not Phase.LIVE:
+            return []
+        commands: list[c.Command] = []
+        for channel in self._channels.values():
+            commands += channel.say(f"Message from the plant: {text}", now)
+        return commands
+
+    def _noted(self, what: str, cause: Cause, words: str, now: c.Moment) -> list[c.Command]:
+        """In the recording whatever the cause; reported unless control ordered it itself."""
+        note = json.dumps({"kind": what, "cause": cause.value, "text": words}, ensure_ascii=False).encode()
+        record = c.Record((Frame(FrameKind.NOTE, 0, self.elapsed_us(now), note),))
+        return (
+            [record] if cause is Cause.ORDER else [record, c.Report(f"session.session.{what}", {"cause": cause.value})]
+        )
 
     def _end(self, reason: str, words: str, now: c.Moment) -> list[c.Command]:
         """The target's leg first, so that no further byte reaches it; then the last words."""
         self.phase = Phase.CLOSING
         self.end_reason = reason
         commands: list[c.Command] = [c.DropTarget()]
-        if words:
-            for channel in self._channels.values():
+        for channel in self._channels.values():
+            commands += channel.finish(now)
+            if words:
                 commands += channel.say(words, now)
         self._channels.clear()
         self.phase = Phase.CLOSED

@@ -12,6 +12,7 @@ from asyncssh.public_key import decode_ssh_certificate
 
 from broker.gateway.knocks import Expectation
 from broker.policy.command_rules import CommandRules, linux_default
+from recorder.numbered import Assembler, Numbered
 from recorder.seal import generate_recipient
 from spa_knock.link.framing import Decoder, encode
 from spa_knock.wire.proof import make_proof, proof_key
@@ -42,7 +43,7 @@ def permit_json(
         "idle_seconds": 900,
         "rules": (rules or linux_default()).to_json(),
         "duties": ["record"],
-        "channels": ["shell", "exec"],
+        "channels": ["shell", "exec", "file_upload", "file_download"],
     }
 
 
@@ -83,6 +84,35 @@ def expect_message(expected: Expectation) -> Message:
     }
 
 
+class WatchedLine:
+    """One watch's connection, as control sees it. Clear `reads` and nothing is read."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self.position = 0
+        self.frames: list[Numbered] = []
+        self.ended: str | None = None
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self._assembler = Assembler()
+        self._writer = writer
+
+    def take(self, message: Message) -> None:
+        match message["type"]:
+            case "watching":
+                self.position = int(str(message["position"]))
+            case "watch_ended":
+                self.ended = str(message["reason"])
+            case _:
+                self.frames += self._assembler.feed(message)
+
+    def here(self) -> None:
+        """Says that somebody watches."""
+        self._writer.write(encode({"type": "here"}))
+
+    def leave(self) -> None:
+        self._writer.transport.abort()
+
+
 class FakeAuthority:
     """Control's end of the `authority` socket. It checks the client's proof as control must, and keeps what it is told.
 
@@ -102,6 +132,7 @@ class FakeAuthority:
         self.events: list[Message] = []
         self.seen: list[tuple[object, object]] = []
         self.silent = False
+        self.watches: dict[str, WatchedLine] = {}
         self.changed = asyncio.Condition()
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -120,8 +151,10 @@ class FakeAuthority:
         self.path.unlink(missing_ok=True)
         await asyncio.sleep(0)
 
-    def order(self, kind: str, session_id: str, reason: str = "", epoch: int = 1) -> None:
+    def order(self, kind: str, session_id: str, reason: str = "", epoch: int = 1, watch_id: str = "") -> None:
         message = {"type": "order", "order": kind, "session_id": session_id, "reason": reason, "epoch": epoch}
+        if watch_id:
+            message["watch_id"] = watch_id
         for writer in self._writers:
             writer.write(encode(message))
 
@@ -141,6 +174,9 @@ class FakeAuthority:
             while data := await reader.read(65_536):
                 for message in decoder.feed(data):
                     self.asked.append(message)
+                    if message["type"] in ("watching", "watch_ended"):
+                        await self._watch(message, decoder, reader, writer)
+                        return
                     if not self.silent and (answer := self._answer(message)) is not None:
                         writer.write(encode({**answer, "id": message["id"]}))
                 async with self.changed:
@@ -150,6 +186,25 @@ class FakeAuthority:
         finally:
             self._writers.discard(writer)
             writer.transport.abort()
+
+    async def _watch(
+        self, hello: Message, decoder: Decoder, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        line = WatchedLine(writer)
+        self.watches[str(hello["watch_id"])] = line
+        line.take(hello)
+        while True:
+            await line.reads.wait()
+            async with self.changed:
+                self.changed.notify_all()
+            data = await reader.read(65_536)
+            if not data:
+                line.ended = line.ended or "closed"
+                break
+            for message in decoder.feed(data):
+                line.take(message)
+        async with self.changed:
+            self.changed.notify_all()
 
     def _answer(self, message: Message) -> Message | None:
         match message["type"]:

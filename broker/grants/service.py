@@ -203,13 +203,16 @@ class GrantService:
         reason = rules.check_reason(reason)
         with self._database.unit_of_work() as unit:
             row = self._row(unit.session, grant_id)
-            self._end(unit.session, row, GrantCommand.REVOKE, by=actor, reason=reason)
-            unit.emit(
-                GrantRevoked(
-                    actor=actor, subject=row.id, person_id=row.person_id, device_id=row.device_id, reason=reason
-                )
-            )
+            self._revoke(unit, row, actor, reason)
             return self._views(unit.session, [store.grant_of(row)])[0]
+
+    def revoke_within(self, unit: UnitOfWork, actor: str, grant_id: str, reason: str) -> bool:
+        """Take a grant back in the caller's transaction; False when it is over already. Raises NotFound."""
+        row = self._row(unit.session, grant_id)
+        if row.state not in rules.LIVE_STATES:
+            return False
+        self._revoke(unit, row, actor, reason)
+        return True
 
     def expire_over(self) -> int:
         """Expire grants whose window has ended, at most 100 a call; returns how many."""
@@ -289,6 +292,12 @@ class GrantService:
         row.ended_at, row.ended_by, row.end_reason = now, by, reason
         session.add(row)
         store.revoke_certificates(session, row.id, now)
+
+    def _revoke(self, unit: UnitOfWork, row: GrantRow, actor: str, reason: str) -> None:
+        self._end(unit.session, row, GrantCommand.REVOKE, by=actor, reason=reason)
+        unit.emit(
+            GrantRevoked(actor=actor, subject=row.id, person_id=row.person_id, device_id=row.device_id, reason=reason)
+        )
 
     def _fresh_serial(self, session: Session) -> int:
         while True:

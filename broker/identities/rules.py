@@ -32,10 +32,13 @@ PERMISSIONS: Final[dict[Role, frozenset[str]]] = {
             "app.settings.change",
             "app.health.read",
             "audit.state.read",
+            "boundary.rules.read",
         }
     ),
     Role.SECURITY_ADMINISTRATOR: frozenset(
         {
+            "boundary.rules.read",
+            "boundary.rules.check",
             "targets.zone.read",
             "targets.zone.create",
             "targets.target.read",
@@ -60,13 +63,17 @@ PERMISSIONS: Final[dict[Role, frozenset[str]]] = {
         "grants.grant.revoke",
         "sessions.session.watch",
         "sessions.session.cut",
+        "sessions.session.freeze",
+        "sessions.session.message",
     },
     Role.AUDITOR: _READS
     | {
         "policy.rule.read",
+        "sessions.session.watch",
         "recordings.recording.replay",
         "audit.event.read",
         "audit.state.read",
+        "boundary.rules.read",
     },
     Role.VENDOR_ENGINEER: frozenset(),
 }

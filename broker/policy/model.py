@@ -16,6 +16,7 @@ class Duty(Enum):
     """What the gateway must do while a permit is used."""
 
     RECORD = "record"
+    WATCHED = "watched"
 
 
 class Effect(Enum):
@@ -39,7 +40,8 @@ class AccessRule:
     """One line of the site's access policy; the first that fits decides.
 
     `zones` and `targets` name what it is about, empty means any. `approvals` is how many people must have approved;
-    `max_session` bounds one session whatever its grant says, None leaves the grant's end.
+    `max_session` bounds one session whatever its grant says, None leaves the grant's end. `must_be_watched`: nothing
+    that the engineer types reaches the target unless somebody at the plant watches.
     """
 
     rule_id: str
@@ -50,6 +52,7 @@ class AccessRule:
     targets: frozenset[str] = frozenset()
     approvals: int = 1
     max_session: timedelta | None = None
+    must_be_watched: bool = False
 
     def __post_init__(self) -> None:
         if self.approvals < 1:

@@ -1,11 +1,12 @@
 """The policy that a site starts with."""
 
 from broker.policy.command_rules import linux_default
+from broker.policy.file_rules import FILE_DOWNLOAD, FILE_UPLOAD
 from broker.policy.model import AccessRule, Effect, PolicyRules
 
 
 def standard_rules(version: str = "1") -> PolicyRules:
-    """One approval by the plant, SSH shells and commands, recorded, with the built-in command rules."""
+    """One approval by the plant; SSH shells, commands and files both ways, recorded, with the built-in rules."""
     return PolicyRules(
         version=version,
         access=(
@@ -13,7 +14,7 @@ def standard_rules(version: str = "1") -> PolicyRules:
                 rule_id="access.ssh-after-approval",
                 effect=Effect.ALLOW,
                 protocols=frozenset({"ssh"}),
-                channels=("shell", "exec"),
+                channels=("shell", "exec", FILE_UPLOAD, FILE_DOWNLOAD),
             ),
         ),
         commands={"ssh": linux_default(version)},

@@ -28,6 +28,7 @@ from broker.recordings.model import (
 from broker.recordings.reading import audited_chain, cast_lines, check_file, markers
 from broker.recordings.store import RecordingRow
 from recorder.errors import DamagedRecordingError
+from recorder.frames import Frame
 from recorder.replay import Recording as RecordingFile
 from recorder.replay import open_recording
 
@@ -132,6 +133,13 @@ class RecordingService:
         opened = self._open(recording)
         self._audit(actor, recording, "events")
         return markers(opened.frames())
+
+    def frames_so_far(self, recording_id: str) -> Iterator[Frame]:
+        """The frames that are on file now, from the first; whoever calls this has told the trail why.
+
+        Raises as `cast`.
+        """
+        return self._open(self._get(recording_id)).frames()
 
     def _get(self, recording_id: str) -> Recording:
         with self._database.reading() as session:

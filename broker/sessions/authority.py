@@ -1,4 +1,5 @@
-"""The server of the link between gateway and control: a gateway worker connects, says who it is, and asks.
+"""The server of the link between gateway and control: a gateway worker connects, says who it is, and asks; or it sends
+the frames of one watch on a connection of its own.
 
 Every request is answered once, by its `id`; orders go the other way when they are committed. The services are called
 in threads, at most 16 at a time for a link, so a slow database slows that gateway's new sessions and nothing else.
@@ -18,15 +19,17 @@ from broker.kernel.clock import Clock
 from broker.kernel.errors import SallyportError
 from broker.sessions import messages
 from broker.sessions.messages import BadMessage, Message
-from broker.sessions.model import EndOrder, GatewayIdentity
+from broker.sessions.model import GatewayIdentity, SessionOrder
 from broker.sessions.reports import GatewayReports
 from broker.sessions.service import SessionsService
+from broker.sessions.watching import Watching
 from spa_knock.link.framing import Decoder, FramingError, encode
 from spa_knock.link.process import peer_uid
 
 _HELLO_SECONDS: Final = 5.0
 _WRITE_SECONDS: Final = 10.0
 _MISSING_SECONDS: Final = 30.0
+_WATCHES: Final = frozenset({"watching", "watch_ended"})
 _AT_ONCE: Final = 16
 _READ_BYTES: Final = 65_536
 _MOST_BUFFERED_BYTES: Final = 4 * 1024 * 1024
@@ -62,6 +65,7 @@ class AuthorityServer:
         reports: GatewayReports,
         clock: Clock,
         *,
+        watching: Watching,
         peer_uid: int,
         missing_seconds: float = _MISSING_SECONDS,
     ) -> None:
@@ -70,11 +74,12 @@ class AuthorityServer:
         self._service = service
         self._reports = reports
         self._clock = clock
+        self._watching = watching
         self._peer_uid = peer_uid
         self._missing_seconds = missing_seconds
         self._links: dict[str, _Link] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        service.on_order(self.order)
+        service.orders.on_order(self.order)
 
     @property
     def workers(self) -> frozenset[str]:
@@ -105,7 +110,7 @@ class AuthorityServer:
                 task.cancel()
             await asyncio.gather(*connections, return_exceptions=True)
 
-    def order(self, order: EndOrder) -> None:
+    def order(self, order: SessionOrder) -> None:
         """Send an order to the worker that has the session; from any thread. Lost when the worker is not connected:
         it is told again when it connects."""
         loop = self._loop
@@ -113,7 +118,7 @@ class AuthorityServer:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._send_order, order)
 
-    def _send_order(self, order: EndOrder) -> None:
+    def _send_order(self, order: SessionOrder) -> None:
         link = self._links.get(order.worker)
         if link is not None:
             link.send(messages.order(order))
@@ -127,7 +132,11 @@ class AuthorityServer:
         try:
             async with asyncio.timeout(_HELLO_SECONDS):
                 waiting = await _some(reader, decoder)
-            hello = messages.hello(waiting.pop(0))
+            first = waiting.pop(0)
+            if first.get("type") in _WATCHES:
+                await self._watching.take(first, waiting, decoder, reader, writer)
+                return
+            hello = messages.hello(first)
         except (TimeoutError, FramingError, BadMessage, IndexError, OSError) as error:
             _log.warning("authority_hello_refused", error=str(error))
             return

@@ -1,6 +1,6 @@
 """The refusals of sessions."""
 
-from broker.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from broker.kernel.errors import Conflict, Forbidden, Invalid, NotFound, TooMany, Unavailable
 
 
 def not_found(session_id: str) -> NotFound:
@@ -43,5 +43,27 @@ def bad_reason() -> Invalid:
 
 
 def words_needed() -> Invalid:
-    """Cutting a session needs words for its engineer."""
+    """Cutting or holding a session needs words for its engineer."""
     return Invalid("invalid", "Say why, in at most 200 characters.", {"field": "reason"})
+
+
+def text_needed() -> Invalid:
+    """A message is one line of text."""
+    return Invalid("invalid", "A message is one line of at most 500 characters.", {"field": "text"})
+
+
+def not_live(state: str) -> Conflict:
+    """Only a live session can be watched, held or written to."""
+    return Conflict(
+        "sessions.not_live", f"The session is {state}; this is possible while it is live.", {"state": state}
+    )
+
+
+def gateway_silent() -> Unavailable:
+    """The gateway that has the session is not there, or does not send what it is asked for."""
+    return Unavailable("sessions.gateway_silent", "The session's gateway does not answer. Try again in a moment.")
+
+
+def too_many_watches() -> TooMany:
+    """The console serves as many watches as it can."""
+    return TooMany("sessions.too_many_watches", "Too many sessions are being watched. Close one first.")

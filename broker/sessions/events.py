@@ -62,6 +62,71 @@ class SessionEndOrdered(AuditEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SessionCutOnHost(AuditEvent):
+    """Root cut a session on the broker's own host, past the control plane. `operator` is what the command line says."""
+
+    code: ClassVar[str] = "sessions.session.cut_on_host"
+    reason: Public[str]
+    operator: Public[str]
+    at_ms: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionUnanswered(AuditEvent):
+    """A gateway did not answer an order to end a session: the firewall has reset the session's connections."""
+
+    code: ClassVar[str] = "sessions.session.unanswered"
+    worker: Public[str]
+    order: Public[str]
+    source: Sensitive[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionFrozen(AuditEvent):
+    """The engineer's input is held; output goes on."""
+
+    code: ClassVar[str] = "sessions.session.frozen"
+    reason: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionThawed(AuditEvent):
+    """The engineer's input is held no longer."""
+
+    code: ClassVar[str] = "sessions.session.thawed"
+    reason: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionMessaged(AuditEvent):
+    """The plant wrote a line into the engineer's terminal; the recording holds it too."""
+
+    code: ClassVar[str] = "sessions.session.messaged"
+    text: Sensitive[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionWatched(AuditEvent):
+    """Somebody began to watch. `after_frame` is the number of the last frame that this viewer had already."""
+
+    code: ClassVar[str] = "sessions.session.watched"
+    watch_id: Public[str]
+    recording_id: Public[str]
+    after_frame: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionWatchEnded(AuditEvent):
+    """Somebody watches no longer. `last_frame` is the last frame that was shown."""
+
+    code: ClassVar[str] = "sessions.session.watch_ended"
+    watch_id: Public[str]
+    reason: Public[str]
+    last_frame: Public[int]
+    seconds: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SessionEnded(AuditEvent):
     """A session is over."""
 
@@ -81,6 +146,23 @@ class CommandBlocked(AuditEvent):
     code: ClassVar[str] = "sessions.command.blocked"
     rule_id: Public[str]
     command: Sensitive[str]
+    at_ms: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileTransferred(AuditEvent):
+    """A file was moved. `sha256` is that of the whole file, None when its bytes were not all seen in order.
+
+    `complete`: it was closed, and every byte up to its end was acknowledged.
+    """
+
+    code: ClassVar[str] = "sessions.file.transferred"
+    direction: Public[str]
+    path: Sensitive[str]
+    bytes: Public[int]
+    sha256: Public[str | None]
+    complete: Public[bool]
+    sequential: Public[bool]
     at_ms: Public[int]
 
 

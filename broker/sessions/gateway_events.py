@@ -6,7 +6,7 @@ from typing import Final
 
 from broker.audit.model import AuditEvent
 from broker.kernel.clock import milliseconds
-from broker.sessions.events import CommandBlocked, ConnectionRefused, GatewayObserved
+from broker.sessions.events import CommandBlocked, ConnectionRefused, FileTransferred, GatewayObserved, SessionCutOnHost
 from broker.sessions.model import ReportedEvent
 
 BLOCKED: Final = "session.command.blocked"
@@ -34,6 +34,26 @@ def audit_event(event: ReportedEvent, session_id: str | None, person_id: str | N
                 command=_text(event.params, "text", _COMMAND_CHARACTERS),
                 at_ms=at_ms,
             )
+        case "session.file.transferred":
+            return FileTransferred(
+                actor=person_id or _SYSTEM,
+                subject=subject,
+                direction="up" if event.params.get("direction") == "up" else "down",
+                path=_text(event.params, "path", _COMMAND_CHARACTERS),
+                bytes=_whole(event.params, "bytes"),
+                sha256=_text(event.params, "sha256", _TEXT_CHARACTERS) or None,
+                complete=event.params.get("complete") is True,
+                sequential=event.params.get("sequential") is True,
+                at_ms=at_ms,
+            )
+        case "session.session.cut_on_host":
+            return SessionCutOnHost(
+                actor="system:host",
+                subject=subject,
+                reason=_text(event.params, "reason", _TEXT_CHARACTERS),
+                operator=_text(event.params, "operator", _TEXT_CHARACTERS),
+                at_ms=at_ms,
+            )
         case "gateway.piggyback":
             door = event.params.get("door")
             return ConnectionRefused(
@@ -53,6 +73,11 @@ def audit_event(event: ReportedEvent, session_id: str | None, person_id: str | N
                 details=details[:_COMMAND_CHARACTERS],
                 at_ms=at_ms,
             )
+
+
+def _whole(params: Mapping[str, str | int | bool | None], name: str) -> int:
+    value = params.get(name)
+    return value if isinstance(value, int) else 0
 
 
 def _text(params: Mapping[str, str | int | bool | None], name: str, longest: int) -> str:

@@ -15,11 +15,11 @@ from broker.sessions.model import (
     AdmitRequest,
     Admitted,
     Ended,
-    EndOrder,
     GatewayIdentity,
     LeaseAnswer,
     Report,
     ReportedEvent,
+    SessionOrder,
     SshProof,
 )
 
@@ -200,15 +200,16 @@ def failed(code: str, message: str) -> Message:
     return {"type": "failed", "code": code, "message": message}
 
 
-def order(end: EndOrder) -> Message:
+def order(one: SessionOrder) -> Message:
     """An order to a gateway."""
-    return {
+    message: Message = {
         "type": "order",
-        "order": end.order.value,
-        "session_id": end.session_id,
-        "reason": end.reason,
-        "epoch": end.epoch,
+        "order": one.order.value,
+        "session_id": one.session_id,
+        "reason": one.reason,
+        "epoch": one.epoch,
     }
+    return {**message, "watch_id": one.watch_id} if one.watch_id else message
 
 
 def _permit(permit: Permit) -> Message:

@@ -28,10 +28,14 @@ class SessionCommand(Enum):
 
 
 class OrderKind(Enum):
-    """What control orders: `end` as a rule says, `cut` as somebody of the plant wants."""
+    """What control orders: `end` as a rule says, the others as somebody of the plant wants."""
 
     END = "end"
     CUT = "cut"
+    FREEZE = "freeze"
+    THAW = "thaw"
+    MESSAGE = "message"
+    WATCH = "watch"
 
 
 @dataclass(frozen=True)
@@ -158,14 +162,23 @@ class SessionRecord:
     end_order_reason: str | None
     exit_status: int | None
     commands_blocked: int
+    source_port: int
+    must_be_watched: bool
+    frozen_at: datetime | None
+    frozen_reason: str | None
+    unanswered_at: datetime | None
 
 
 @dataclass(frozen=True)
-class EndOrder:
-    """That a session must end now; `epoch` only rises, so an older order never undoes a newer one."""
+class SessionOrder:
+    """What a gateway worker must do to a session; `epoch` only rises, so an older order never undoes a newer one.
+
+    `reason` is a code for `end` and words for the engineer otherwise; `watch_id` names the watch that is to begin.
+    """
 
     session_id: str
     order: OrderKind
     reason: str
     epoch: int
     worker: str
+    watch_id: str = ""

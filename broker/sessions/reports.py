@@ -16,11 +16,11 @@ from broker.sessions.events import ReportGap, SessionEnded
 from broker.sessions.gateway_events import BLOCKED, audit_event
 from broker.sessions.model import (
     Ended,
-    EndOrder,
     GatewayIdentity,
     OrderKind,
     Report,
     SessionCommand,
+    SessionOrder,
     SessionState,
 )
 from broker.sessions.store import SessionRow
@@ -69,10 +69,10 @@ class GatewayReports:
                 row.commands_blocked += sum(event.code == BLOCKED for event in report.events)
                 unit.session.add(row)
 
-    def outstanding_orders(self, worker: str, held: Sequence[str]) -> list[EndOrder]:
+    def outstanding_orders(self, worker: str, held: Sequence[str]) -> list[SessionOrder]:
         """What a gateway that has just connected must still be told about the sessions it holds.
 
-        Sessions that it must end, and those that are over or unknown here.
+        Sessions that it must end, those that are over or unknown here, and whether the others' input is held.
         """
         now = self._clock.now()
         with self._database.reading() as session:
@@ -80,9 +80,11 @@ class GatewayReports:
             for session_id in held:
                 row = session.get(SessionRow, session_id) if is_id("ses", session_id) else None
                 if row is None or row.worker != worker or row.state is SessionState.CLOSED:
-                    orders.append(EndOrder(session_id, OrderKind.END, "unknown_session", milliseconds(now), worker))
+                    orders.append(SessionOrder(session_id, OrderKind.END, "unknown_session", milliseconds(now), worker))
                 elif row.state is SessionState.CLOSING:
                     orders.append(store.end_order(row, now))
+                elif row.freeze_epoch:
+                    orders.append(store.freeze_order(row))
             return orders
 
     def close_missing(self, worker: str, held: Sequence[str], connected_at: datetime) -> int:

@@ -22,8 +22,9 @@ MOVES: Final[Mapping[tuple[SessionState, SessionCommand], SessionState]] = Mappi
 
 OPEN_STATES: Final = frozenset({SessionState.PENDING, SessionState.LIVE, SessionState.CLOSING})
 PENDING_LIMIT: Final = timedelta(seconds=60)
-ANSWER_LIMIT: Final = timedelta(seconds=10)
+ANSWER_LIMIT: Final = timedelta(seconds=3)
 WORDS_CHARACTERS: Final = 200
+MESSAGE_CHARACTERS: Final = 500
 _REASON: Final = re.compile(r"[a-z][a-z0-9_.]{0,59}")
 
 
@@ -49,7 +50,7 @@ def check_reason(reason: str) -> str:
 
 
 def check_words(reason: str) -> str:
-    """Words for the engineer whose session is cut, trimmed.
+    """Words for the engineer, trimmed: why a session is cut or held, or a message.
 
     Raises Invalid when they are missing, too long or cannot be shown.
     """
@@ -57,6 +58,23 @@ def check_words(reason: str) -> str:
     if not trimmed or len(trimmed) > WORDS_CHARACTERS or not trimmed.isprintable():
         raise errors.words_needed()
     return trimmed
+
+
+def check_message(text: str) -> str:
+    """A message for the engineer, trimmed to one line.
+
+    Raises Invalid when it is missing, too long or cannot be shown.
+    """
+    trimmed = " ".join(text.split())
+    if not trimmed or len(trimmed) > MESSAGE_CHARACTERS or not trimmed.isprintable():
+        raise errors.text_needed()
+    return trimmed
+
+
+def check_live(state: SessionState) -> None:
+    """Raises Conflict `sessions.not_live` unless the session is live."""
+    if state is not SessionState.LIVE:
+        raise errors.not_live(state.value)
 
 
 def lost_because(record: SessionRecord, now: datetime) -> str | None:
@@ -73,9 +91,13 @@ def lost_because(record: SessionRecord, now: datetime) -> str | None:
 
 
 def is_unanswered(record: SessionRecord, now: datetime) -> bool:
-    """Whether the gateway was ordered to end a session and stayed silent: the door itself must be closed then."""
+    """Whether the gateway was ordered to end a session and stayed silent: its connections must be reset then.
+
+    Once that is done (`unanswered_at`) it is not asked for again.
+    """
     return (
         record.state is SessionState.CLOSING
+        and record.unanswered_at is None
         and record.end_ordered_at is not None
         and now >= record.end_ordered_at + ANSWER_LIMIT
     )

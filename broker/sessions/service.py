@@ -17,14 +17,13 @@ from broker.identities.service import PeopleService
 from broker.kernel.clock import Clock, milliseconds
 from broker.kernel.ids import is_id, new_id
 from broker.policy.judge import judge
-from broker.policy.model import Allow, Deny, NeedsApproval, NotProven, PolicyRules, Verdict
+from broker.policy.model import Allow, Deny, Duty, NeedsApproval, NotProven, PolicyRules, Verdict
 from broker.recordings.model import OpenedFacts
 from broker.recordings.service import RecordingService, file_name_of
 from broker.sessions import errors, rules, store
 from broker.sessions.admission import FactsOfConnections, Gathered, identifier_sha256
 from broker.sessions.events import (
     SessionAdmitted,
-    SessionEndOrdered,
     SessionRefused,
     SessionStarted,
 )
@@ -32,7 +31,6 @@ from broker.sessions.model import (
     AdmitAnswer,
     AdmitRequest,
     Admitted,
-    EndOrder,
     GatewayIdentity,
     LeaseAnswer,
     OrderKind,
@@ -40,6 +38,7 @@ from broker.sessions.model import (
     SessionRecord,
     SessionState,
 )
+from broker.sessions.orders import Orders
 from broker.sessions.store import SessionRow, UsedProofRow
 from broker.targets.model import Target
 from broker.targets.service import TargetService
@@ -91,12 +90,8 @@ class SessionsService:
         self._facts = FactsOfConnections(
             people=people, devices=devices, targets=targets, grants=grants, audience=audience
         )
-        self._send_order: Callable[[EndOrder], None] = lambda _: None
+        self.orders = Orders()
         self._open_way: Callable[[str, int, int], None] = lambda _address, _port, _seconds: None
-
-    def on_order(self, send: Callable[[EndOrder], None]) -> None:
-        """Have committed orders passed to this; it must be thread-safe and return at once."""
-        self._send_order = send
 
     def on_lease(self, open_way: Callable[[str, int, int], None]) -> None:
         """Have the gateway's way to a target opened with each lease: address, port, seconds until the permit ends.
@@ -193,17 +188,11 @@ class SessionsService:
 
         Raises NotFound and Invalid.
         """
-        return self._order(session_id, OrderKind.END, rules.check_reason(reason), actor)
-
-    def cut(self, actor: str, session_id: str, reason: str) -> SessionRecord:
-        """Somebody of the plant cuts a session, with words that the engineer reads.
-
-        Raises NotFound, Invalid, and Conflict `sessions.not_in_state` when it is over.
-        """
-        words = rules.check_words(reason)
-        with self._database.reading() as session:
-            rules.moved(self._row(session, session_id).state, SessionCommand.END)
-        return self._order(session_id, OrderKind.CUT, words, actor)
+        code, now = rules.check_reason(reason), self._clock.now()
+        with self._database.unit_of_work() as unit:
+            row = self._row(unit.session, session_id)
+            self.orders.end_within(unit, row, OrderKind.END, code, actor, now)
+            return store.record_of(row)
 
     def end_sessions_of_grant(self, grant_id: str, reason: str) -> int:
         """Have every open session under a grant ended; returns how many."""
@@ -216,13 +205,6 @@ class SessionsService:
     def end_sessions_of_person(self, person_id: str, reason: str) -> int:
         """Have every open session of a person ended; returns how many."""
         return self._order_ends(reason, person_id=person_id)
-
-    def unanswered_ends(self) -> list[SessionRecord]:
-        """Sessions whose gateway was told to end them and stays silent: their doors must be closed from outside."""
-        now = self._clock.now()
-        with self._database.reading() as session:
-            records = [store.record_of(row) for row in store.open_sessions(session)]
-        return [record for record in records if rules.is_unanswered(record, now)]
 
     def way_without_use(self, session_id: str) -> tuple[str, int] | None:
         """Address and port of a session's target when no open session leads there any more. Raises NotFound."""
@@ -284,6 +266,7 @@ class SessionsService:
             policy_version=verdict.policy_version,
             rule_id=verdict.rule_id,
             autonomy_seconds=int(permit.autonomy.total_seconds()),
+            must_be_watched=Duty.WATCHED in permit.duties,
             state=SessionState.PENDING,
             not_after=permit.not_after,
             admitted_at=now,
@@ -317,19 +300,6 @@ class SessionsService:
             )
         )
         return Admitted(row.id, row.recording_id, verdict, self._unseal_public)
-
-    def _order(self, session_id: str, kind: OrderKind, reason: str, actor: str) -> SessionRecord:
-        now = self._clock.now()
-        with self._database.unit_of_work() as unit:
-            row = self._row(unit.session, session_id)
-            if (row.state, SessionCommand.ORDER_END) not in rules.MOVES:
-                return store.record_of(row)
-            row.state = rules.moved(row.state, SessionCommand.ORDER_END)
-            row.end_ordered_at, row.end_order, row.end_order_reason = now, kind.value, reason
-            unit.session.add(row)
-            unit.emit(SessionEndOrdered(actor=actor, subject=row.id, reason=reason, order=kind.value))
-        self._send_order(store.end_order(row, now))
-        return store.record_of(row)
 
     def _order_ends(
         self, reason: str, *, grant_id: str | None = None, device_id: str | None = None, person_id: str | None = None

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, LargeBinary, func
+from sqlalchemy import BigInteger, CheckConstraint, LargeBinary, false, func
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from broker.adapters.db.columns import UtcDateTime, enum_column
 from broker.kernel.clock import milliseconds
-from broker.sessions.model import EndOrder, OrderKind, SessionRecord, SessionState
+from broker.sessions.model import OrderKind, SessionOrder, SessionRecord, SessionState
 from broker.sessions.rules import OPEN_STATES
 
 
@@ -51,6 +51,11 @@ class SessionRow(SQLModel, table=True):
     end_order_reason: str | None = Field(default=None, max_length=200)
     exit_status: int | None = None
     commands_blocked: int = 0
+    must_be_watched: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    frozen_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    frozen_reason: str | None = Field(default=None, max_length=200)
+    freeze_epoch: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+    unanswered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class UsedProofRow(SQLModel, table=True):
@@ -104,6 +109,11 @@ def record_of(row: SessionRow) -> SessionRecord:
         end_order_reason=row.end_order_reason,
         exit_status=row.exit_status,
         commands_blocked=row.commands_blocked,
+        source_port=row.source_port,
+        must_be_watched=row.must_be_watched,
+        frozen_at=row.frozen_at,
+        frozen_reason=row.frozen_reason,
+        unanswered_at=row.unanswered_at,
     )
 
 
@@ -168,9 +178,20 @@ def advance_stream(session: Session, worker: str, boot_id: str, seq: int) -> int
     return expected
 
 
-def end_order(row: SessionRow, now: datetime) -> EndOrder:
+def freeze_order(row: SessionRow) -> SessionOrder:
+    """Whether a session's gateway must hold its input, as it was last decided."""
+    return SessionOrder(
+        session_id=row.id,
+        order=OrderKind.FREEZE if row.frozen_at is not None else OrderKind.THAW,
+        reason=row.frozen_reason or "",
+        epoch=row.freeze_epoch,
+        worker=row.worker,
+    )
+
+
+def end_order(row: SessionRow, now: datetime) -> SessionOrder:
     """The order that a session's gateway must have."""
-    return EndOrder(
+    return SessionOrder(
         session_id=row.id,
         order=OrderKind(row.end_order or OrderKind.END.value),
         reason=row.end_order_reason or "",

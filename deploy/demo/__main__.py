@@ -8,8 +8,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import pyotp
-
 from deploy.demo.console_relay import start_console_relay
 from deploy.demo.lab import OFFICE, RUNS_DIR, VENDOR, Lab, LabError
 from deploy.demo.people import ADMIN, CAST, KELLER, LIN, SUN, WU, ZHAO, People, Role
@@ -35,9 +33,10 @@ def main() -> int:
     parser.add_argument("--log", type=Path, help="write what the site's processes say to this file, to read it later")
     parser.add_argument("--set-up-started", type=float, help="when the set-up began, in seconds since the epoch")
     parser.add_argument("--code", metavar="USER", help="print a one-time code of the running demo's USER and end")
+    parser.add_argument("--run", metavar="ID", help="with --code: which demo, when several run")
     options = parser.parse_args()
     if options.code:
-        return _print_code(options.code)
+        return _print_code(options.code, options.run)
     try:
         with Lab() as lab:
             return _demonstrate(lab, options)
@@ -105,7 +104,8 @@ def _keep_open(stage: Stage, port: int) -> None:
     for role in CAST:
         person = people[role]
         _say(f"  {role.username:7} {person.password}  {role.role}, authenticator key {person.totp_secret}")
-    _say(f"A one-time code now: python -m deploy.demo --code zhao   (all of it: {people.path})")
+    people.save()
+    _say(f"A one-time code: ./dev shell -m deploy.demo --code zhao --run {stage.lab.id}   (all of it: {people.path})")
     ssh = " ".join(stage.desk(people[KELLER]).argv(["ssh", NAME]))
     _say(f"As the vendor's engineer: {ssh}")
     _say("Ctrl-C takes everything down.")
@@ -114,14 +114,17 @@ def _keep_open(stage: Stage, port: int) -> None:
     _say(f"The site ended by itself; its last words:\n{stage.site.last_words()}")
 
 
-def _print_code(username: str) -> int:
-    """Print the present one-time code of somebody in the running demo."""
-    files = sorted(RUNS_DIR.glob("*/credentials.json"), key=lambda path: path.stat().st_mtime)
+def _print_code(username: str, run: str | None) -> int:
+    """Print a one-time code that the site will take from somebody of a running demo."""
+    files = sorted(RUNS_DIR.glob(f"{run or '*'}/credentials.json"))
     role = next((role for role in CAST if role.username == username), None)
-    if role is None or not files:
-        sys.stderr.write("demo: no demo runs here, or nobody of that name\n")
+    if role is None or len(files) != 1:
+        known = ", ".join(path.parent.name for path in files) or "none"
+        sys.stderr.write(f"demo: name one of the demo's people, and with --run which run it is (running: {known})\n")
         return 1
-    _say(pyotp.TOTP(People(files[-1])[role].totp_secret).now())
+    people = People(files[0])
+    _say(people[role].code(within_seconds=20))
+    people.save()
     return 0
 
 

@@ -83,8 +83,8 @@ class People:
     def __getitem__(self, role: Role) -> Person:
         return self._people[role.username]
 
-    def save(self, facts: Mapping[str, str]) -> None:
-        """Write the file again, with some facts for the reader beside the people."""
+    def save(self) -> None:
+        """Write the file again."""
         people = {
             name: {
                 **asdict(person.role),
@@ -97,4 +97,4 @@ class People:
         }
         handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump({**facts, "people": people}, file, indent=1, ensure_ascii=False)
+            json.dump({"people": people}, file, indent=1, ensure_ascii=False)

@@ -85,7 +85,7 @@ class Site:
             ),
             encoding="utf-8",
         )
-        lab.before_close(self._save)
+        lab.before_close(self.people.save)
         lab.before_close(self.stop)
 
     @property
@@ -171,7 +171,7 @@ class Site:
             else:
                 self._activate(person, token)
         session.sign_out()
-        self._save()
+        self.people.save()
         return vendor_token
 
     def settle_target(self, target: Target) -> None:
@@ -207,7 +207,7 @@ class Site:
     def note_activated(self, person: Person) -> None:
         """Remember that somebody has set their password and second factor."""
         person.activated = True
-        self._save()
+        self.people.save()
 
     def sign_in(self, person: Person) -> PlantSession:
         """A session of one of the plant's people."""
@@ -229,9 +229,6 @@ class Site:
         person.totp_secret = self.console.begin_activation(token)
         self.console.complete_activation(token, person.password, person.code())
         self.note_activated(person)
-
-    def _save(self) -> None:
-        self.people.save({"console": f"https://{BROKER_CONSOLE_ADDRESS}:{CONSOLE_PORT}", "run": self._lab.id})
 
     def _sallyport(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         argv = [str(PROGRAMS / "sallyport"), *arguments, "--config", str(self.config)]

@@ -14,6 +14,8 @@ from spa_knock.opener.verbs import (
     EndEgress,
     MarkFlow,
     Open,
+    Reset,
+    ResetEgress,
     Revoke,
     Shut,
     Unrevoke,
@@ -40,6 +42,8 @@ class Hands(Protocol):
     def mark_flow(self, port: int, address: Address, remote_port: int, mark: int) -> None: ...
     def revoke(self, mark: int) -> int: ...
     def unrevoke(self, mark: int) -> None: ...
+    def reset_flow(self, port: int, address: Address, remote_port: int) -> int: ...
+    def reset_egress(self, address: Address, port: int, uid: int) -> int: ...
 
 
 class Dispatcher:
@@ -104,6 +108,12 @@ class Dispatcher:
                 self._hands.allow_egress(address, port, seconds)
             case EndEgress(address, port):
                 self._hands.end_egress(address, port)
+            case Reset(door, address, port):
+                destroyed = self._hands.reset_flow(doors[door], address, port)
+                _log.warning("reset %d connections of %s port %d at door %d", destroyed, address, port, door)
+            case ResetEgress(address, port):
+                destroyed = self._hands.reset_egress(address, port, self._config.uids.gateway)
+                _log.warning("reset %d connections of the gateway to %s port %d", destroyed, address, port)
             case _:
                 assert_never(verb)
 

@@ -20,6 +20,7 @@ SEEN_SECONDS = 660
 """A nonce is shed in the kernel for one epoch and two clock windows; by then its packet is too old anyway."""
 _ABSENT = {errno.ENOENT, errno.ESRCH, errno.ESTALE}
 _FULL = {errno.ENFILE, errno.ENOSPC}
+_ANY_PORT = 0
 
 
 class Channel(Protocol):
@@ -115,6 +116,20 @@ class Firewall:
         """Allow `mark` again; a mark that is not revoked is no error."""
         self._change(sets.discard(self._table, REVOKED_SET, sets.mark_key(mark), None), "restoring a mark")
 
+    def reset_flow(self, port: int, address: Address, remote_port: int) -> int:
+        """Reset the connection from `address`:`remote_port` to our `port`. Returns how many sockets were destroyed."""
+        found = self._connections(port, address, remote_port)
+        return sum(self._destroy(connection) for connection in found)
+
+    def reset_egress(self, address: Address, port: int, uid: int) -> int:
+        """End egress to `address` and `port` and reset the connections that user id `uid` has there.
+
+        First the rule, so that nothing new is made meanwhile. Returns how many sockets were destroyed.
+        """
+        self.end_egress(address, port)
+        found = self._connections(_ANY_PORT, address, port)
+        return sum(self._destroy(connection) for connection in found if connection.uid == uid)
+
     def _change(self, messages: Sequence[Message], what: str) -> None:
         try:
             self._netfilter.transact(sets.batch(messages), what)
@@ -164,7 +179,7 @@ class Firewall:
 
 
 def _is_between(flow: Flow, port: int, address: Address, remote_port: int) -> bool:
-    return (flow.local_port, flow.remote, flow.remote_port) == (port, address, remote_port)
+    return (flow.remote, flow.remote_port) == (address, remote_port) and port in (_ANY_PORT, flow.local_port)
 
 
 def _open_set(address: Address) -> str:

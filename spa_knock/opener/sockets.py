@@ -5,6 +5,7 @@ Layouts: linux/sock_diag.h and linux/inet_diag.h.
 
 import socket
 import struct
+import sys
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -25,19 +26,21 @@ _NO_COOKIE = 0xFFFFFFFF
 _REPLY_HEAD_BYTES = 4
 _ADDRESS_BYTES = 16
 _ID_BYTES = _ID_PORTS.size + 2 * _ADDRESS_BYTES + _ID_TAIL.size
+_UID_AT = _REPLY_HEAD_BYTES + _ID_BYTES + 12
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A connected socket: its flow as we see it, and the kernel's own name for the socket with its cookie."""
+    """A connected socket: its flow as we see it, the kernel's own name for it with its cookie, and whose it is."""
 
     flow: Flow
     family: int
     identity: bytes
+    uid: int
 
 
 def list_connections(family: int, local_port: int, remote_port: int) -> Message:
-    """Ask for the connected TCP sockets of this family with these two ports, whatever their addresses."""
+    """Ask for the connected TCP sockets of this family with these two ports (0: any), whatever their addresses."""
     identity = (
         _ID_PORTS.pack(local_port, remote_port) + bytes(2 * _ADDRESS_BYTES) + _ID_TAIL.pack(0, _NO_COOKIE, _NO_COOKIE)
     )
@@ -56,14 +59,16 @@ def destroy(connection: Connection) -> Message:
 def read_connection(payload: bytes) -> Connection | None:
     """A socket that the kernel listed; an IPv4 peer of an IPv6 socket has an IPv4 flow. None if unreadable."""
     identity = payload[_REPLY_HEAD_BYTES : _REPLY_HEAD_BYTES + _ID_BYTES]
-    if len(identity) != _ID_BYTES:
+    owner = payload[_UID_AT : _UID_AT + 4]
+    if len(identity) != _ID_BYTES or len(owner) != 4:
         return None
     family = payload[0]
     width = 4 if family == socket.AF_INET else _ADDRESS_BYTES
     local_port, remote_port = _ID_PORTS.unpack_from(identity)
     start = _ID_PORTS.size
     local, remote = (identity[begin : begin + width] for begin in (start, start + _ADDRESS_BYTES))
-    return Connection(Flow(_plain(local), local_port, _plain(remote), remote_port), family, identity)
+    flow = Flow(_plain(local), local_port, _plain(remote), remote_port)
+    return Connection(flow, family, identity, int.from_bytes(owner, sys.byteorder))
 
 
 def _head(family: int) -> bytes:

@@ -87,7 +87,24 @@ class EndEgress:
     port: int
 
 
-Verb = Open | Shut | MarkFlow | Close | Revoke | Unrevoke | AllowEgress | EndEgress
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Reset one connection of one door, and nothing else."""
+
+    door: int
+    address: Address
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResetEgress:
+    """Stop new connections of the gateway to one address and port, and reset those that run."""
+
+    address: Address
+    port: int
+
+
+Verb = Open | Shut | MarkFlow | Close | Revoke | Unrevoke | AllowEgress | EndEgress | Reset | ResetEgress
 
 PEER_OF_TYPE: Mapping[str, Peer] = {
     "open": Peer.GUARD,
@@ -98,6 +115,8 @@ PEER_OF_TYPE: Mapping[str, Peer] = {
     "unrevoke": Peer.CONTROL,
     "egress": Peer.CONTROL,
     "egress_close": Peer.CONTROL,
+    "reset": Peer.CONTROL,
+    "egress_reset": Peer.CONTROL,
 }
 
 
@@ -137,6 +156,12 @@ def parse(peer: Peer, message: Mapping[str, object], config: Config) -> Verb:
         case "egress":
             fields.are("address", "port", "seconds")
             return AllowEgress(fields.address(), fields.port(), fields.seconds(MAX_EGRESS_SECONDS))
+        case "reset":
+            fields.are("door", "address", "port")
+            return Reset(fields.door(), fields.address(), fields.port())
+        case "egress_reset":
+            fields.are("address", "port")
+            return ResetEgress(fields.address(), fields.port())
         case _:
             fields.are("address", "port")
             return EndEgress(fields.address(), fields.port())

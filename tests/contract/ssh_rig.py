@@ -69,6 +69,7 @@ class Rig:
         self.user_ca = asyncssh.generate_private_key("ssh-ed25519")
         self.host_ca = asyncssh.generate_private_key("ssh-ed25519")
         self.session_key = asyncssh.generate_private_key("ssh-ed25519")
+        self._knocking = asyncio.Lock()
         self.guard: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self.port = 0
         self.gateway: Gateway | None = None
@@ -107,6 +108,10 @@ class Rig:
         (self.folder / "knocks.sock").unlink(missing_ok=True)
         knocks.bind(str(self.folder / "knocks.sock"))
         knocks.listen()
+        cut = socket.socket(socket.AF_UNIX)
+        (self.folder / "cut.sock").unlink(missing_ok=True)
+        cut.bind(str(self.folder / "cut.sock"))
+        cut.listen()
         self.gateway = Gateway(
             GatewayConfig(
                 authority_socket=self.authority.path,
@@ -121,6 +126,7 @@ class Rig:
                 evidence_key_file=self.folder / "evidence.pem",
                 protocols={"ssh": (listener,)},
                 knocks=(knocks,),
+                cut=(cut,),
                 guard_uid=os.getuid(),
             ),
             find_protocols(),
@@ -137,7 +143,7 @@ class Rig:
             if self.guard is not None:
                 self.guard[1].transport.abort()
             await self.authority.stop()
-            for sock in (listener, knocks):
+            for sock in (listener, knocks, cut):
                 sock.close()
 
     async def knock(self, *, bind: bytes | None = None, address: str = "127.0.0.1") -> bytes:
@@ -145,14 +151,15 @@ class Rig:
         assert self.guard is not None
         expected, proof = knock(bind=bind if bind is not None else key_hash(self.session_key), address=address)
         reader, writer = self.guard
-        writer.write(encode(expect_message(expected)))
         decoder = Decoder()
-        while not (messages := decoder.feed(await reader.read(4096))):
-            pass
+        async with self._knocking:
+            writer.write(encode(expect_message(expected)))
+            while not (messages := decoder.feed(await reader.read(4096))):
+                pass
         assert messages[0]["type"] == "expecting"
         return proof
 
-    async def command_line(self, *arguments: str, user: str = "sallyport") -> list[str]:
+    async def command_line(self, *arguments: str, user: str = "sallyport", program: str = "ssh") -> list[str]:
         proof = (await self.knock()).hex()
         proxy = f"/usr/bin/python3 -S -E {self.folder}/proxy.py {self.port} {proof}"
         options = {
@@ -165,15 +172,22 @@ class Rig:
             "IdentityAgent": "none",
             "BatchMode": "yes",
             "ProxyCommand": proxy,
+            "User": user,
         }
-        line = ["ssh", "-F", "none"]
+        line = [program, "-F", "none"]
         for name, value in options.items():
             line += ["-o", f"{name}={value}"]
-        return [*line, "-l", user, *arguments]
+        return [*line, *arguments]
 
     async def ssh(self, *arguments: str, data: bytes | None = b"", user: str = "sallyport", wait: float = 20) -> Done:
         """The stock client to its end; `arguments` are options, the host `plant`, and a command."""
-        line = await self.command_line(*arguments, user=user)
+        return await self.run("ssh", *arguments, data=data, user=user, wait=wait)
+
+    async def run(
+        self, program: str, *arguments: str, data: bytes | None = b"", user: str = "sallyport", wait: float = 20
+    ) -> Done:
+        """`ssh`, `scp` or `sftp` to its end, with a fresh knock."""
+        line = await self.command_line(*arguments, user=user, program=program)
         process = await asyncio.create_subprocess_exec(
             *line,
             stdin=subprocess.PIPE if data is not None else subprocess.DEVNULL,
@@ -299,6 +313,7 @@ async def sshd(folder: Path) -> AsyncIterator[tuple[int, asyncssh.SSHKey, asyncs
     (folder / "sshd_config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/target_host_key\nPidFile none\nUsePAM no\n"
         f"PermitRootLogin prohibit-password\nAuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\n"
+        f"SetEnv HISTFILE={folder}/history\n"
         "AcceptEnv *\nPasswordAuthentication no\nPrintMotd no\nPrintLastLog no\nLogLevel ERROR\n"
         "Subsystem sftp internal-sftp\n"
     )
@@ -324,3 +339,22 @@ def short_folder() -> "contextlib._GeneratorContextManager[Path]":
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def asyncssh_client(rig: Rig) -> asyncssh.SSHClientConnection:
+    """A client that proves itself and then speaks SSH by asyncssh, also with the post-quantum exchange."""
+    sock = socket.create_connection(("127.0.0.1", rig.port))
+    sock.sendall(await rig.knock())
+    certificate = asyncssh.read_certificate(rig.folder / "session_key-cert.pub")
+    return await asyncssh.connect(
+        sock=sock,
+        username="sallyport",
+        client_keys=[(rig.session_key, certificate)],
+        known_hosts=([], [rig.host_ca.convert_to_public()], []),
+        host_key_alias="plant",
+        kex_algs=["mlkem768x25519-sha256"],
+        config=None,
+        agent_path=None,
+        gss_host=None,
+        x509_trusted_certs=None,
+    )

@@ -259,6 +259,48 @@ def test_the_gateway_reaches_a_target_only_while_control_allows_it(lab: Lab, con
     assert lab.dial_as(gateway, PLANT4, TARGET_PORT) == "refused"
 
 
+def test_a_reset_ends_one_connection_and_leaves_its_neighbour(
+    lab: Lab, door_server: socket.socket, guard: Peer, control: Peer
+) -> None:
+    open_door(guard, VENDOR4)
+    first, ours_first = connected(lab, door_server, VENDOR4, BROKER4)
+    second, ours_second = connected(lab, door_server, VENDOR4, BROKER4)
+    answer = control.ask(type="reset", door=1, address=VENDOR4, port=first.getsockname()[1])
+    assert answer["type"] == DONE
+    for end in (first, ours_first):
+        end.settimeout(2)
+        with pytest.raises(ConnectionError):
+            end.recv(1)
+    talk(second, ours_second)
+    assert control.ask(type="reset", door=1, address=VENDOR4, port=9)["type"] == DONE
+
+
+def test_an_egress_reset_ends_the_gateways_connections_to_one_target_only(lab: Lab, control: Peer) -> None:
+    targets = {port: lab.listen(lab.plant, port) for port in (TARGET_PORT + 10, TARGET_PORT + 11)}
+    for port in targets:
+        assert control.ask(type="egress", address=PLANT4, port=port, seconds=60)["type"] == DONE
+
+    def dial(port: int, uid: int) -> socket.socket:
+        def make() -> socket.socket:
+            sock = socket.socket()
+            os.fchown(sock.fileno(), uid, uid)
+            sock.settimeout(2)
+            sock.connect((PLANT4, port))
+            return sock
+
+        return lab.keep(lab.inside(lab.broker, make))
+
+    cut, other = (dial(port, UIDS["gateway"]) for port in targets)
+    administrators = dial(TARGET_PORT + 10, 0)
+    assert control.ask(type="egress_reset", address=PLANT4, port=TARGET_PORT + 10)["type"] == DONE
+    with pytest.raises(ConnectionError):
+        cut.recv(1)
+    for sock in (other, administrators):
+        with pytest.raises(TimeoutError):
+            sock.recv(1)
+    assert lab.dial_as(UIDS["gateway"], PLANT4, TARGET_PORT + 10) == "refused"
+
+
 def test_management_is_reached_from_its_prefix_and_interface_only(lab: Lab) -> None:
     lab.listen(lab.broker, MANAGEMENT_PORT)
 

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from broker.policy.command_rules import CommandAction, CommandRule, CommandRules
 from recorder.frames import FrameKind
 from recorder.report import State
 from recorder.verify import verify
-from tests.contract.ssh_rig import Rig, short_folder, sshd
+from tests.contract.ssh_rig import Rig, asyncssh_client, short_folder, sshd
 
 pytestmark = pytest.mark.skipif(
     os.getuid() != 0 or not shutil.which("ssh") or not Path("/usr/sbin/sshd").exists(),
@@ -118,7 +117,7 @@ async def test_an_interactive_shell_works_with_resize_and_is_recorded(rig: Rig) 
 async def test_removal_of_protected_data_is_blocked_in_a_shell_however_it_is_typed(rig: Rig) -> None:
     plant = f"{rig.folder}/plant".encode()
     async with rig.terminal("plant") as shell:
-        await shell.see(rb"# $")
+        await shell.see(rb"# (\x1b\[K)?$")
         lines = [
             b"rm -rf " + plant + b"\r",
             b"rm -rf " + plant + b"\n",
@@ -134,7 +133,7 @@ async def test_removal_of_protected_data_is_blocked_in_a_shell_however_it_is_typ
         ]
         for line in lines:
             shell.type(line)
-            await shell.see(rb"This command is blocked \(test\.removal\).*\^C.*# $")
+            await shell.see(rb"This command is blocked \(test\.removal\).*\^C.*# (\x1b\[K)?$")
             assert (rig.folder / "plant" / "recipe").exists(), line
             await asyncio.sleep(0.1)
         shell.type(b"echo 'rm -rf " + plant + b"' still here\r")
@@ -150,13 +149,13 @@ async def test_removal_of_protected_data_is_blocked_in_a_shell_however_it_is_typ
 async def test_a_command_from_the_history_is_judged_by_what_the_screen_shows(rig: Rig) -> None:
     plant = rig.folder / "plant"
     async with rig.terminal("plant") as shell:
-        await shell.see(rb"# $")
+        await shell.see(rb"# (\x1b\[K)?$")
         # Put into the history without running it.
         shell.type(b"history -s 'rm -rf '" + str(plant).encode() + b"\r")
-        await shell.see(rb"# $")
+        await shell.see(rb"# (\x1b\[K)?$")
         shell.type(b"\x1b[A\r")  # Up and Enter in one packet: Enter must not outrun the echo
         await shell.see(rb"This command is blocked")
-        await shell.see(rb"# $")
+        await shell.see(rb"# (\x1b\[K)?$")
         shell.type(b"\x12rm -rf\r")
         await shell.see(rb"This command is blocked")
         assert (plant / "recipe").exists()
@@ -164,9 +163,9 @@ async def test_a_command_from_the_history_is_judged_by_what_the_screen_shows(rig
 
 async def test_completion_and_a_password_prompt_do_not_get_stuck(rig: Rig) -> None:
     async with rig.terminal("plant") as shell:
-        await shell.see(rb"# $")
+        await shell.see(rb"# (\x1b\[K)?$")
         shell.type(f"ls {rig.folder}/pla\t\r".encode())
-        await shell.see(rb"recipe\r\n.*# $")
+        await shell.see(rb"recipe\r\n.*# (\x1b\[K)?$")
         shell.type(b"read -s -p 'Word: ' w; echo got-$w\r")
         await shell.see(rb"Word: ")
         shell.type(b"hunter2\r")
@@ -206,7 +205,7 @@ async def test_a_hold_waits_for_control_and_is_refused_or_run(rig: Rig) -> None:
     done = await rig.ssh("plant", "reboot-press")
     assert done.status == 127  # sent, and unknown to the target's shell
     async with rig.terminal("plant") as shell:
-        await shell.see(rb"# $")
+        await shell.see(rb"# (\x1b\[K)?$")
         shell.type(b"reboot-press now\r")
         await shell.see(rb"waits for an approval.*command not found")
         rig.authority.answer_hold = "refuse"
@@ -214,13 +213,17 @@ async def test_a_hold_waits_for_control_and_is_refused_or_run(rig: Rig) -> None:
         await shell.see(rb"blocked \(test\.hold\).*not approved.*\^C")
 
 
-@pytest.mark.parametrize(
-    "arguments", [("-s", "plant", "sftp"), ("plant", "scp -t /tmp"), ("plant", "rsync --server .")]
-)
-async def test_file_transfer_is_refused_with_words(rig: Rig, arguments: tuple[str, ...]) -> None:
-    done = await rig.ssh(*arguments)
-    assert done.status != 0
-    assert b"File transfer is not available in this release" in done.err
+@pytest.mark.parametrize("command", ["scp -t /tmp", "scp -r -f /etc", "rsync --server .", "/usr/lib/sftp-server"])
+async def test_a_copy_that_is_not_read_here_is_refused_with_words(rig: Rig, command: str) -> None:
+    done = await rig.ssh("plant", command)
+    assert done.status == 126
+    assert b"Use scp (without -O) or sftp" in done.err
+
+
+async def test_another_subsystem_is_refused_with_words(rig: Rig) -> None:
+    done = await rig.ssh("-s", "plant", "netconf")
+    assert done.status == 126
+    assert b"This subsystem is not available here" in done.err
 
 
 async def test_forwardings_are_refused(rig: Rig) -> None:
@@ -236,7 +239,7 @@ async def test_forwardings_are_refused(rig: Rig) -> None:
 
 
 async def test_several_channels_share_one_connection_and_their_number_is_bounded(rig: Rig) -> None:
-    async with await _asyncssh_client(rig) as connection:
+    async with await asyncssh_client(rig) as connection:
         results = await asyncio.gather(*(connection.run(f"echo {n}; exit {n}") for n in range(8)))
         assert [(r.stdout, r.exit_status) for r in results] == [(f"{n}\n", n) for n in range(8)]
         held = [await connection.create_process("cat") for _ in range(10)]
@@ -248,6 +251,12 @@ async def test_several_channels_share_one_connection_and_their_number_is_bounded
         assert (await connection.run("echo again")).stdout == "again\n"
     await rig.ended()
     assert rig.recorded(FrameKind.OUTPUT).count(b"again\n") == 1
+
+
+async def test_a_status_that_comes_long_after_both_directions_ended_is_told(rig: Rig) -> None:
+    done = await rig.ssh("plant", "exec >&- 2>&-; sleep 0.3; exit 5")
+    assert done.status == 5
+    assert (await rig.ended())["exit_status"] == 5
 
 
 async def test_a_half_closed_channel_still_delivers_the_answer(rig: Rig) -> None:
@@ -345,7 +354,7 @@ async def test_a_password_credential_opens_the_target(rig: Rig) -> None:
 
 async def test_a_lost_target_ends_the_session_with_words(rig: Rig) -> None:
     async with rig.terminal("plant") as shell:
-        await shell.see(rb"# $")
+        await shell.see(rb"# (\x1b\[K)?$")
         shell.type(b"kill -9 $PPID\r")
         await shell.see(rb"connection to the target was lost")
         assert await shell.end() == 255
@@ -355,7 +364,7 @@ async def test_a_lost_target_ends_the_session_with_words(rig: Rig) -> None:
 async def test_the_deadline_ends_a_session_with_a_message(rig: Rig) -> None:
     rig.authority.permit["not_after_ms"] = wall_ms() + 3_000
     async with rig.terminal("plant") as shell:
-        await shell.see(rb"# $")
+        await shell.see(rb"# (\x1b\[K)?$")
         await shell.see(rb"Your access time is over")
         assert await shell.end() == 255
     assert (await rig.ended())["reason"] == "expired"
@@ -371,7 +380,7 @@ async def test_an_idle_session_ends(rig: Rig) -> None:
 @pytest.mark.parametrize(("order", "reason"), [("cut", "cut"), ("end", "grant_revoked")])
 async def test_an_order_ends_a_session_at_once(rig: Rig, order: str, reason: str) -> None:
     async with rig.terminal("plant") as shell:
-        await shell.see(rb"# $")
+        await shell.see(rb"# (\x1b\[K)?$")
         rig.authority.order(order, "ses_1", "grant_revoked")
         await shell.see(rb"grant_revoked", 2)
         assert await shell.end(2) == 255
@@ -387,7 +396,7 @@ async def test_an_order_that_overtakes_its_session_still_holds(rig: Rig) -> None
 
 async def test_a_session_outlives_control_and_its_end_is_delivered_later(rig: Rig) -> None:
     async with rig.terminal("plant") as shell:
-        await shell.see(rb"# $")
+        await shell.see(rb"# (\x1b\[K)?$")
         await rig.authority.stop()
         shell.type(b"echo still-$((40+2))\r")
         await shell.see(rb"still-42\r\n")
@@ -407,7 +416,7 @@ async def test_a_session_outlives_control_and_its_end_is_delivered_later(rig: Ri
 async def test_a_session_freezes_and_then_ends_when_control_stays_away(rig: Rig) -> None:
     rig.authority.permit["autonomy_seconds"] = 3
     async with rig.terminal("plant") as shell:
-        await shell.see(rb"# $")
+        await shell.see(rb"# (\x1b\[K)?$")
         await rig.authority.stop()
         await shell.see(rb"control is away", 5)
         shell.type(b"echo frozen-$((1+1))\r")
@@ -424,7 +433,7 @@ async def test_a_session_freezes_and_then_ends_when_control_stays_away(rig: Rig)
 
 async def test_a_recording_that_cannot_be_written_ends_the_session(rig: Rig) -> None:
     async with rig.terminal("plant") as shell:
-        await shell.see(rb"# $")
+        await shell.see(rb"# (\x1b\[K)?$")
         gateway = rig.gateway
         assert gateway is not None
         driver = gateway.sessions._live["ses_1"]
@@ -442,7 +451,7 @@ async def test_a_recording_that_cannot_be_written_ends_the_session(rig: Rig) -> 
 
 async def test_stopping_the_gateway_seals_and_a_crash_is_marked_at_the_next_start(rig: Rig) -> None:
     async with rig.terminal("plant") as shell:
-        await shell.see(rb"# $")
+        await shell.see(rb"# (\x1b\[K)?$")
         (path,) = rig.recordings.iterdir()
         shutil.copy(path, rig.folder / "left.sallyrec")
     await rig.ended()
@@ -478,22 +487,3 @@ async def _expect_reset(rig: Rig, first: bytes) -> None:
     with pytest.raises(ConnectionResetError):
         assert await reader.read(100) == b""
     writer.transport.abort()
-
-
-async def _asyncssh_client(rig: Rig) -> asyncssh.SSHClientConnection:
-    """A client that proves itself and then speaks SSH by asyncssh, also with the post-quantum exchange."""
-    sock = socket.create_connection(("127.0.0.1", rig.port))
-    sock.sendall(await rig.knock())
-    certificate = asyncssh.read_certificate(rig.folder / "session_key-cert.pub")
-    return await asyncssh.connect(
-        sock=sock,
-        username="sallyport",
-        client_keys=[(rig.session_key, certificate)],
-        known_hosts=([], [rig.host_ca.convert_to_public()], []),
-        host_key_alias="plant",
-        kex_algs=["mlkem768x25519-sha256"],
-        config=None,
-        agent_path=None,
-        gss_host=None,
-        x509_trusted_certs=None,
-    )

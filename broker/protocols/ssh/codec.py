@@ -23,7 +23,11 @@ def allowed_environment(variables: Mapping[bytes, bytes]) -> tuple[tuple[str, st
 
 
 def exec_kind(command: str) -> ChannelKind:
-    """Whether a command is the far end of a file transfer (`scp -t`, `rsync --server`) or an ordinary command."""
+    """Whether a command is the far end of a file copy (`scp -t`, `rsync --server`) or an ordinary command.
+
+    For the engineer's sake, not a boundary: he is told what to use instead. What a command moves is recorded as its
+    input and output in any case.
+    """
     match = _PROGRAM.fullmatch(command)
     if match is None:
         return ChannelKind.EXEC
@@ -34,11 +38,11 @@ def exec_kind(command: str) -> ChannelKind:
         transfer = "--server" in arguments.split()
     else:
         transfer = True
-    return ChannelKind.FILE_TRANSFER if transfer else ChannelKind.EXEC
+    return ChannelKind.FILE_COMMAND if transfer else ChannelKind.EXEC
 
 
 def subsystem_kind(name: str) -> ChannelKind:
-    """SFTP is file transfer; anything else is not known here."""
+    """SFTP is file transfer and is read here; anything else is not known."""
     return ChannelKind.FILE_TRANSFER if name == "sftp" else ChannelKind.SUBSYSTEM
 
 

@@ -21,7 +21,9 @@ from broker.gateway.machine import MAX_CHANNELS
 from broker.gateway.permits import Denial
 from broker.protocols.ssh import options
 from broker.protocols.ssh.codec import allowed_environment, exec_kind, plain_line, subsystem_kind
+from broker.protocols.ssh.front_channel import FrontChannel
 from broker.protocols.ssh.legs import SshLegs, limit_reads
+from broker.protocols.ssh.sftp import SftpStream
 
 _GOODBYE_SECONDS: Final = 0.5
 _DENIED_CODE: Final = 14  # SSH_DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE
@@ -120,10 +122,7 @@ class FrontServer(asyncssh.SSHServer):
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "no session is admitted")
         if legs.channel_count >= MAX_CHANNELS:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_RESOURCE_SHORTAGE, "too many channels on one connection")
-        channel = self._connection.create_server_channel(
-            encoding=None, window=options.WINDOW_BYTES, max_pktsize=options.PACKET_BYTES
-        )
-        return channel, FrontSession(legs)
+        return FrontChannel(self._connection), FrontSession(legs)
 
     def connection_lost(self, exc: Exception | None) -> None:
         legs = self._connection.legs
@@ -176,7 +175,8 @@ class FrontSession(asyncssh.SSHServerSession[bytes]):
         environment: tuple[tuple[str, str], ...] = ()
         if self._channel is not None:
             environment = allowed_environment(self._channel.get_environment_bytes())
-        self._legs.feed(c.ChannelRequested(self._number, self._kind, self._text, self._terminal, environment))
+        files = SftpStream if self._kind is c.ChannelKind.FILE_TRANSFER else None
+        self._legs.feed(c.ChannelRequested(self._number, self._kind, self._text, self._terminal, environment, files))
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
         self._legs.feed(c.ClientBytes(self._number, data))

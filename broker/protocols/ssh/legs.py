@@ -18,9 +18,11 @@ from broker.gateway.driver import TargetRefused
 from broker.gateway.permits import Lease
 from broker.protocols.ssh import options
 from broker.protocols.ssh.codec import plain_line
+from broker.protocols.ssh.ends import disconnect, reset_when_closed, resetter
 
 _FLUSH_BYTES: Final = 128 * 1024
 _LAST_WORDS_SECONDS: Final = 0.3
+_GONE_SECONDS: Final = 0.4
 
 
 @dataclass(slots=True)
@@ -201,6 +203,7 @@ class SshLegs:
             channel, _ = await back.create_session(
                 lambda: _BackSession(self, number),
                 command.text if is_exec else None,
+                subsystem=command.text if command.kind is c.ChannelKind.FILE_TRANSFER else None,
                 env=dict(command.environment),
                 request_pty="force" if terminal is not None else False,
                 term_type=terminal.kind if terminal is not None else None,
@@ -305,6 +308,7 @@ class SshLegs:
         """`abort` discards what is buffered: after a cut no further byte reaches the target."""
         self._target_dropped = True
         if self._back is not None:
+            reset_when_closed(self._back)
             self._back.abort()
             self._back = None
 
@@ -317,7 +321,9 @@ class SshLegs:
         transport = getattr(front, "_transport", None)
         words = plain_line(message) or "The session has ended."
         delay = _LAST_WORDS_SECONDS if transport is not None and transport.get_write_buffer_size() else 0.0
-        self._loop.call_later(delay, _disconnect, front, words)
+        self._loop.call_later(delay, disconnect, front, words)
+        # A client that reads nothing must not keep its leg: what has not left by then is lost.
+        self._loop.call_later(delay + _GONE_SECONDS, resetter(front))
 
     def _rest(self, number: int, side: Side, reason: str, *, rest: bool) -> None:
         pair = self._pairs.get(number)
@@ -342,11 +348,6 @@ def limit_reads(transport: object) -> None:
     """One turn of the loop for one connection stays short; only asyncio's own transports have this knob."""
     if hasattr(transport, "max_size"):
         transport.max_size = options.READ_BYTES
-
-
-def _disconnect(front: asyncssh.SSHServerConnection, words: str) -> None:
-    if not front.is_closed():
-        front.disconnect(asyncssh.DISC_BY_APPLICATION, words)
 
 
 def _size(terminal: c.Terminal) -> tuple[int, int, int, int]:

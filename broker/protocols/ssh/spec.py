@@ -1,6 +1,7 @@
 """What SSH is to the rest of the broker."""
 
 from broker.gateway.contract import ChannelKind, ProtocolSpec
+from broker.policy.file_rules import FILE_DOWNLOAD, FILE_UPLOAD
 from broker.protocols.ssh.options import OPTIONS
 
 SPEC = ProtocolSpec(
@@ -8,7 +9,7 @@ SPEC = ProtocolSpec(
     title="SSH",
     door=2,
     default_port=22,
-    channels=(ChannelKind.SHELL.value, ChannelKind.EXEC.value),
+    channels=(ChannelKind.SHELL.value, ChannelKind.EXEC.value, FILE_UPLOAD, FILE_DOWNLOAD),
     listener="broker.protocols.ssh.listener:SshListener",
     options=OPTIONS,
 )

@@ -5,6 +5,7 @@ another origin, and any answer of the server with a status of 500 or above.
 """
 
 import os
+import shutil
 import socket
 import threading
 import time
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response, sync_playwright
 
 from tests.e2e.web.console import Console
@@ -78,26 +80,29 @@ class Guard:
 
 
 @pytest.fixture(scope="session")
-def served() -> Iterator[tuple[str, uvicorn.Server]]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, FastAPI]]:
     if not (DIST / "index.html").is_file():
         pytest.fail("web/dist is not built: run `npm ci --ignore-scripts && npm run build` in web/")
+    # A copy, so that a build meanwhile does not take files away from under the browser.
+    dist = shutil.copytree(DIST, tmp_path_factory.mktemp("console") / "dist")
+    app = create_app(dist)
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(DIST), log_level="warning", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield f"http://localhost:{listener.getsockname()[1]}", server
+    yield f"http://localhost:{listener.getsockname()[1]}", app
     server.should_exit = True
     thread.join(timeout=5)
     listener.close()
 
 
 @pytest.fixture
-def plant(served: tuple[str, uvicorn.Server]) -> Plant:
-    url, server = served
+def plant(served: tuple[str, FastAPI]) -> Plant:
+    url, app = served
     house = build()
-    server.config.app.state.house = house
+    app.state.house = house
     return Plant(url, house)
 
 

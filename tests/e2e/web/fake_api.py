@@ -7,83 +7,20 @@ import argparse
 import secrets
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated
 
 import pyotp
 import uvicorn
-from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from broker.identities.model import Role
 from broker.identities.rules import PERMISSIONS
 from tests.e2e.web import fake_models as m
+from tests.e2e.web.fake_access import COOKIE, AnyHouse, RefusedError, Signed, csrf_of, found, need, page, problem_answer
 from tests.e2e.web.fake_console import install_console
 from tests.e2e.web.fake_house import SECRET, House, build, cast_text, recording_events, stamp
-
-COOKIE: Final = "__Host-sallyport"
-Item = TypeVar("Item")
-
-
-class RefusedError(Exception):
-    def __init__(self, status: int, code: str, detail: str, **params: m.Parameter) -> None:
-        super().__init__(detail)
-        self.status, self.code, self.detail, self.params = status, code, detail, params
-
-
-def problem_answer(path: str, error: RefusedError) -> JSONResponse:
-    body = m.Problem(
-        type=f"urn:sallyport:problem:{error.code}",
-        title=error.code,
-        status=error.status,
-        detail=error.detail,
-        instance=path,
-        code=error.code,
-        params=error.params,
-    )
-    return JSONResponse(body.model_dump(), status_code=error.status, media_type="application/problem+json")
-
-
-def house_of(request: Request) -> House:
-    house: House = request.app.state.house
-    return house
-
-
-AnyHouse = Annotated[House, Depends(house_of)]
-
-
-def who(request: Request, house: AnyHouse, x_csrf_token: Annotated[str | None, Header()] = None) -> m.PersonItem:
-    token = request.cookies.get(COOKIE, "")
-    username = house.signed_in.get(token)
-    if username is None:
-        raise RefusedError(401, "not_signed_in", "Nobody is signed in.")
-    if request.method not in {"GET", "HEAD"} and x_csrf_token != csrf_of(token):
-        raise RefusedError(403, "identities.csrf_mismatch", "The CSRF header is absent or wrong.")
-    return house.people[username]
-
-
-def csrf_of(token: str) -> str:
-    return f"csrf-{token[-8:]}"
-
-
-Signed = Annotated[m.PersonItem, Depends(who)]
-
-
-def need(*permissions: str) -> Any:
-    def check(person: Signed) -> None:
-        if not set(permissions) & PERMISSIONS[Role(person.role)]:
-            raise RefusedError(
-                403, "identities.not_permitted", "Your role does not permit this.", permission=permissions[0]
-            )
-
-    return Depends(check)
-
-
-def page(items: list[Item], limit: int, cursor: str | None) -> tuple[list[Item], str | None]:
-    start = int(cursor or 0)
-    following = start + limit
-    return items[start:following], str(following) if following < len(items) else None
-
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 api = APIRouter(prefix="/api/v1", responses={"4XX": {"model": m.Problem, "content": {"application/problem+json": {}}}})
@@ -168,12 +105,6 @@ def suspend_person(person_id: str, house: AnyHouse) -> m.PersonItem:
     person = found(next((p for p in house.people.values() if p.id == person_id), None))
     person.state = "suspended"
     return person
-
-
-def found(thing: Item | None) -> Item:
-    if thing is None:
-        raise RefusedError(404, "not_found", "There is no such thing, or you may not see it.")
-    return thing
 
 
 @api.post("/device-invites", status_code=201, dependencies=[need("devices.invite.create")])

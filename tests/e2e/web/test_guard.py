@@ -19,6 +19,7 @@ def test_a_page_without_its_nonce_is_noticed(open_console: Opener, guard: Guard)
     console.go("/")
     console.heading("identities.sign_in")
     assert any(fault.startswith("policy: style-src") for fault in guard.faults)
+    console.page.close()
     guard.faults.clear()
 
 
@@ -30,5 +31,6 @@ def test_errors_and_foreign_requests_are_noticed(open_console: Opener, guard: Gu
     console.page.evaluate("fetch('http://127.0.0.2:9/').catch(() => {})")
     console.page.wait_for_timeout(200)
     kinds = {fault.split(":")[0] for fault in guard.faults}
+    console.page.close()
     guard.faults.clear()
     assert {"page error", "policy"} <= kinds

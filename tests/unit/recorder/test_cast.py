@@ -148,3 +148,23 @@ def test_asciinema_shows_the_exported_session(cast_file: Path, command: list[str
     assert done.returncode == 0, done.stderr
     shown = done.stdout.decode()
     assert "你好 plc-1\r\nlwarning\r\n" in shown
+
+
+def test_a_channel_of_a_subsystem_shows_no_output_and_its_files_are_events() -> None:
+    note = b'{"kind": "file", "text": "up /x (5 bytes, complete)", "direction": "up"}'
+    frames = [
+        Frame(FrameKind.SUBSYSTEM, 2, 1, b"sftp"),
+        output(2, b"\x00\x01binary", channel=2),
+        output(3, b"text", channel=1),
+        Frame(FrameKind.NOTE, 2, 4, note),
+        Frame(FrameKind.ERROR_OUTPUT, 2, 5, b"sftp-server: words"),
+    ]
+    assert [event[1:] for event in events(frames)] == [
+        ["o", "text"],
+        ["m", "file: up /x (5 bytes, complete)"],
+        ["o", "sftp-server: words"],
+    ]
+    assert [(one.kind, one.text) for one in command_events(frames)] == [
+        ("subsystem", "sftp"),
+        ("file", "up /x (5 bytes, complete)"),
+    ]

@@ -7,7 +7,7 @@
 import createClient, { type Middleware } from 'openapi-fetch'
 
 import type { paths } from './generated/api'
-import { Problem, asProblem, problemOf } from './problem'
+import { asProblem, problemOf } from './problem'
 
 type Json<R> = R extends { content: { 'application/json': infer T } } ? T : never
 type Good<O> = O extends { responses: infer R }
@@ -68,5 +68,3 @@ export async function ask<T>(pending: Promise<Outcome<T>>): Promise<T> {
 
 /** The query of a list: 100 at a time, from a cursor. */
 export const pageQuery = (cursor: string | undefined) => ({ limit: 100, ...(cursor ? { cursor } : {}) })
-
-export { Problem }

@@ -6,9 +6,10 @@ import { useList } from '../app/data'
 export type AuditEvent = Item<'/api/v1/audit/events'>
 
 export const useAuditEvents = (code: string) =>
-  useList<AuditEvent>(['audit', code], (cursor) =>
-    ask(api.GET('/api/v1/audit/events', { params: { query: { limit: 100, ...(cursor ? { cursor: Number(cursor) } : {}), ...(code ? { code } : {}) } } })),
-  )
+  useList<AuditEvent>(['audit', code], (cursor) => {
+    const query = { limit: 100, ...(cursor ? { cursor: Number(cursor) } : {}), ...(code ? { code } : {}) }
+    return ask(api.GET('/api/v1/audit/events', { params: { query } }))
+  })
 
 export const useChain = (enabled: boolean) =>
   useQuery({ queryKey: ['audit', 'state'], queryFn: () => ask(api.GET('/api/v1/audit/state')), enabled })

@@ -62,7 +62,11 @@ export function NewPersonDialog({ onClose }: { onClose: () => void }) {
         <Form.Item name="role" label={t('identities.role_label')} extra={role ? tCode('identities.role_text', role) : null}>
           <Select options={ROLES.map((value) => ({ value, label: tCode('identities.role', value) }))} />
         </Form.Item>
-        <Form.Item name="display_name" label={t('identities.name')} rules={[{ required: true, whitespace: true, message: t('identities.name_needed') }]}>
+        <Form.Item
+          name="display_name"
+          label={t('identities.name')}
+          rules={[{ required: true, whitespace: true, message: t('identities.name_needed') }]}
+        >
           <Input maxLength={120} autoComplete="off" />
         </Form.Item>
         <Form.Item
@@ -73,7 +77,11 @@ export function NewPersonDialog({ onClose }: { onClose: () => void }) {
           <Input maxLength={64} autoComplete="off" autoCapitalize="none" spellCheck={false} />
         </Form.Item>
         {role === 'vendor_engineer' ? (
-          <Form.Item name="company" label={t('identities.company')} rules={[{ required: true, whitespace: true, message: t('identities.company_needed') }]}>
+          <Form.Item
+            name="company"
+            label={t('identities.company')}
+            rules={[{ required: true, whitespace: true, message: t('identities.company_needed') }]}
+          >
             <Input maxLength={120} autoComplete="off" />
           </Form.Item>
         ) : null}

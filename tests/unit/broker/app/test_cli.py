@@ -29,12 +29,43 @@ def test_up_brings_the_named_site_up(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert seen == [("demo", path)]
 
 
+def test_rules_closes_everything_and_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text(_VALID)
+    closed = []
+    monkeypatch.setattr(supervisor, "close_everything", lambda settings, layout: closed.append((settings, layout)))
+    monkeypatch.setattr(supervisor, "up", lambda *_: pytest.fail("nothing is to be started"))
+    monkeypatch.setattr(sys, "argv", ["sallyport", "rules", "--config", str(path)])
+    with pytest.raises(SystemExit, match="0"):
+        cli.main()
+    ((settings, layout),) = closed
+    assert (settings.site.name, str(layout.run)) == ("demo", "/run/sallyport")
+
+
 @pytest.mark.parametrize("arguments", [["--confg", "x"], ["now"], ["--config"]])
 def test_a_wrong_call_says_how_it_is_called(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli._up(arguments) == 2
+    assert cli._early("up", arguments) == 2
     assert "usage: sallyport up" in capsys.readouterr().err
 
 
 def test_settings_that_cannot_be_used_are_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli._up(["--config", str(tmp_path / "absent.toml")]) == 1
+    assert cli._early("rules", ["--config", str(tmp_path / "absent.toml")]) == 1
     assert "cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["serve", "alive"])
+def test_only_parts_that_exist_are_served_or_asked(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli._early(name, ["database"]) == 2
+    assert f"usage: sallyport {name}" in capsys.readouterr().err
+
+
+def test_serve_becomes_the_one_process_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text(_VALID.replace("203.0.113.10", "127.0.0.1"))
+    became = []
+    monkeypatch.setattr(supervisor, "become", lambda program, environment: became.append((program, environment)))
+    assert cli._early("serve", ["guard", "--config", str(path)]) == 0
+    ((program, environment),) = became
+    assert (program.name, program.uid, environment) == ("guard", 61185, {})
+    assert [(name, sock.getsockname()) for name, sock in program.sockets] == [("knock", ("127.0.0.1", 62201))]
+    program.sockets[0][1].close()

@@ -6,6 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from broker.app import commands, console_client
+from broker.app.house import House
+from broker.app.settings import Settings
 
 _SESSION = console_client.ConsoleSession("https://10.20.0.10:8443", "pem", "cookie", "csrf", "Wu")
 
@@ -64,3 +66,21 @@ def test_set_up_is_for_root(runner: CliRunner, monkeypatch: pytest.MonkeyPatch, 
 def test_every_setting_is_listed() -> None:
     output = CliRunner().invoke(commands.app, ["config"]).output
     assert "vendor_face.knock_ports" in output
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_verify_says_by_its_status_what_it_found(
+    runner: CliRunner, house: House, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, damaged: bool
+) -> None:
+    house.people.first_administrator("chief")
+    house.witness.conclude()
+    if damaged:
+        with house.database.engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE audit_events SET actor = 'psn_nobody'")
+    monkeypatch.setattr(commands, "_become_control", lambda _read: None)
+    monkeypatch.setattr(commands.settings, "load", lambda _path: settings)
+    result = runner.invoke(commands.app, ["verify", "--json"])
+    assert result.exit_code == int(damaged)
+    first = json.loads(result.output)["first_bad"]
+    assert (first is not None and first["place"] == "record 1") is damaged
+    assert ("FIRST BAD" in runner.invoke(commands.app, ["verify"]).output) is damaged

@@ -2,6 +2,7 @@ import asyncio
 import os
 import socket
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from broker.app.house import House
 from broker.app.layout import Layout
 from broker.app.settings import Settings
 from spa_knock.link.framing import encode
+from tests.unit.broker.app.vendor_laptop import Laptop, preamble
 
 
 async def _ask(path: Path, sent: bytes) -> bytes:
@@ -32,20 +34,11 @@ def _listener(path: Path) -> socket.socket:
 
 
 async def test_the_vendor_face_serves_only_the_gateways_user(house: House, tmp_path: Path) -> None:
-    request = encode(
-        {
-            "type": "vendor",
-            "device_id": "dev_1",
-            "knock_id": "00" * 12,
-            "source": "198.51.100.10",
-            "source_port": 1,
-            "certificate_b64": "",
-            "signed_knock_b64": "",
-        }
-    )
-    request += b"GET /vendor/v1/grants HTTP/1.1\r\nHost: x\r\n\r\n"
+    laptop, audience = Laptop(), bytes.fromhex(house.devices.facts.audience_hex)
     for uid, expected in ((os.getuid(), b"HTTP/1.1 401"), (os.getuid() + 1, b"")):
         path = tmp_path / f"{uid}.sock"
+        forwarded = preamble(laptop.connection(laptop.signed_knock(datetime.now(UTC), audience=audience)))
+        request = encode(forwarded) + b"GET /vendor/v1/grants HTTP/1.1\r\nHost: x\r\n\r\n"
         server = control_main.vendor_server(house, uid)
         with _listener(path) as listener:
             serving = asyncio.ensure_future(server.serve(sockets=[listener]))

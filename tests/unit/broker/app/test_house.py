@@ -2,6 +2,8 @@ import sqlalchemy.exc
 import sqlalchemy.pool
 
 from broker.app.house import House
+from broker.app.layout import Layout
+from broker.app.settings import Settings
 
 
 def test_a_house_without_its_neighbours_is_not_ready(house: House) -> None:
@@ -33,3 +35,11 @@ def test_a_client_learns_the_site_when_it_signs_in(house: House) -> None:
     assert (welcome.site_name, welcome.host_key_alias) == ("demo", "sallyport-demo")
     assert welcome.host_ca.startswith("ssh-ed25519 ")
     assert len(welcome.day_keys) == 31
+
+
+def test_the_first_round_of_jobs_leaves_a_checkpoint(house: House, settings: Settings) -> None:
+    house.people.first_administrator("chief")
+    assert house.witness_lag()["records_behind"] == 1
+    house.jobs()["witness the trail"]()
+    assert Layout.of(settings).witness_file(settings).is_file()
+    assert house.witness_lag()["records_behind"] == 0

@@ -4,6 +4,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from broker.adapters.sealing import SealBroken
 from broker.app import keys
@@ -79,3 +80,13 @@ def test_the_audience_is_the_same_for_every_copy_of_the_root(settings: Settings)
     root_pem = Layout.of(settings).site_root.read_bytes()
     assert keys.audience_of(root_pem) == keys.audience_of(root_pem.strip() + b"\n\n")
     assert len(keys.audience_of(root_pem)) == 8
+
+
+def test_the_checkpoint_key_is_sealed_and_its_public_half_published(settings: Settings) -> None:
+    keys.initialise(settings, _NOW, give_away=False)
+    layout = Layout.of(settings)
+    published = serialization.load_pem_public_key(layout.checkpoint_public.read_bytes())
+    opened = keys.open_control_keys(layout)
+    assert published == opened.checkpoint_key.public_key()
+    raw = opened.checkpoint_key.private_bytes_raw()
+    assert not any(raw in path.read_bytes() for path in layout.control.iterdir())

@@ -1,7 +1,8 @@
+from dataclasses import replace
 from pathlib import Path
 
 from broker.app.layout import Layout
-from broker.app.settings import parse
+from broker.app.settings import EvidenceSection, parse
 
 _SETTINGS = parse(
     {
@@ -37,3 +38,12 @@ def test_recordings_are_written_by_the_gateway_and_read_by_control() -> None:
 def test_the_database_is_sqlite_unless_another_is_named() -> None:
     layout = Layout.of(_SETTINGS)
     assert layout.database_url(_SETTINGS) == "sqlite:////srv/state/control/sallyport.db"
+
+
+def test_the_witness_file_is_where_the_settings_say() -> None:
+    layout = Layout.of(_SETTINGS)
+    assert layout.witness_file(_SETTINGS) == Path("/srv/state/witness/checkpoints.jsonl")
+    elsewhere = replace(_SETTINGS, evidence=EvidenceSection(witness_file="/mnt/worm/north.jsonl"))
+    assert layout.witness_file(elsewhere) == Path("/mnt/worm/north.jsonl")
+    (folder,) = [folder for folder in layout.folders(_SETTINGS) if folder.path == layout.witness]
+    assert (folder.uid, folder.mode) == (_SETTINGS.users.control, 0o700)

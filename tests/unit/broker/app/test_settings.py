@@ -38,9 +38,16 @@ def test_the_shortest_file_gets_the_defaults() -> None:
         (_with("vendor_face", knock_ports=[0]), "between 1 and 65535"),
         (_with("plant_face", networks=["everywhere"]), "is no prefix"),
         (_with("plant_face", networks=[]), "at least one prefix"),
+        (_with("plant_face", host_ports=[8443]), "plant_face.host_ports"),
+        (_with("plant_face", host_ports=[22, 22]), "plant_face.host_ports"),
+        (_with("plant_face", host_ports=[0]), "between 1 and 65535"),
         (_with("site", name="Demo Site"), "site.name"),
         (_with("site", run_dir="run"), "absolute path"),
         (_with("site", language="de"), "zh-CN or en"),
+        (_with("site", database_url="mysql://plant/x"), "site.database_url: it begins with"),
+        (_with("site", database_url="postgresql+psycopg://me:secret@/x"), "site.database_url: no password"),
+        (_with("site", database_url="postgresql+psycopg:///x?password=secret"), "site.database_url: no password"),
+        (_with("evidence", witness_file="witness.jsonl"), "evidence.witness_file: an absolute path"),
         (_with("users", guard=61184), "four different ids"),
         ({"site": {"name": "x"}}, "vendor_face.host is missing"),
         ({**_DOCUMENT, "site": 3}, r"\[site\] must be a section"),
@@ -49,6 +56,11 @@ def test_the_shortest_file_gets_the_defaults() -> None:
 def test_what_cannot_be_used_is_named(document: dict[str, object], complaint: str) -> None:
     with pytest.raises(settings.SettingsError, match=complaint):
         settings.parse(document)
+
+
+def test_a_database_server_is_named_without_its_password() -> None:
+    url = "postgresql+psycopg://sallyport@/sallyport?host=/run/postgresql&passfile=/etc/sallyport/pgpass"
+    assert settings.parse(_with("site", database_url=url)).site.database_url == url
 
 
 def test_a_file_that_is_not_there_or_not_toml_is_named(tmp_path: Path) -> None:

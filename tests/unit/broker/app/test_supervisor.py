@@ -1,4 +1,3 @@
-import json
 import os
 import signal
 import socket
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.app import supervisor
+from broker.app import plans, supervisor
 from broker.app.settings import parse
 
 _SETTINGS = parse(
@@ -32,26 +31,12 @@ while True:
 """
 
 
-def test_the_opener_is_told_only_what_the_settings_allow() -> None:
-    configuration = supervisor.opener_configuration(_SETTINGS)
-    assert configuration["doors"] == {"1": 443, "2": 22}
-    assert configuration["uids"] == {"opener": 61184, "guard": 61185, "gateway": 61186, "control": 61187}
-    json.dumps(configuration)
-
-
-def test_an_address_that_is_taken_is_named_with_what_to_do() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(supervisor.StartError, match=f"port {port}.*ss -lntup"):
-            supervisor._bound_socket("127.0.0.1", port, socket.SOCK_STREAM)
-
-
-def _program(tmp_path: Path, behaviour: str) -> supervisor.Program:
+def _program(tmp_path: Path, behaviour: str) -> plans.Program:
     script = tmp_path / "child.py"
     script.write_text(_CHILD)
     sock = socket.create_server(("127.0.0.1", 0))
     argv = ("/usr/bin/python3", str(script), str(tmp_path / "log"), behaviour)
-    return supervisor.Program("child", os.getuid(), argv, (("door", sock),))
+    return plans.Program("child", os.getuid(), argv, (("door", sock),))
 
 
 def _run_for(supervised: supervisor.Supervisor, seconds: float) -> None:
@@ -87,7 +72,7 @@ def test_a_child_that_dies_is_started_again_more_and_more_slowly(tmp_path: Path)
 
 def test_only_root_may_bring_a_site_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(supervisor.StartError, match="as root"):
+    with pytest.raises(plans.StartError, match="as root"):
         supervisor.up(_SETTINGS, Path("/etc/sallyport.toml"))
 
 

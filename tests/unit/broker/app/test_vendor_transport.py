@@ -1,6 +1,9 @@
 import asyncio
 import base64
 import contextlib
+import os
+import socket
+from datetime import UTC, datetime
 
 import pytest
 from fastapi import FastAPI, Request
@@ -10,7 +13,10 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from broker.app import vendor_transport
+from broker.app.vendor_proof import KnockProofs
+from broker.kernel.clock import SystemClock
 from spa_knock.link.framing import encode
+from tests.unit.broker.app.vendor_laptop import AUDIENCE, Laptop, preamble
 
 _PREAMBLE = {
     "type": "vendor",
@@ -45,11 +51,12 @@ class _Transport:
     """The part of asyncio's transport that the protocol touches, keeping what is written."""
 
     def __init__(self) -> None:
+        self.socket, self._other_end = socket.socketpair()
         self.written = b""
         self.aborted = False
 
     def get_extra_info(self, name: str, default: object = None) -> object:
-        return default
+        return self.socket if name == "socket" else default
 
     def write(self, data: bytes) -> None:
         self.written += data
@@ -67,6 +74,10 @@ class _Transport:
 
     def resume_reading(self) -> None: ...
 
+    def end(self) -> None:
+        self.socket.close()
+        self._other_end.close()
+
 
 @pytest.fixture
 async def protocol():
@@ -76,10 +87,12 @@ async def protocol():
     async def _who(request: Request) -> dict[str, str]:
         return {"device": request.state.vendor.device_id, "client": request.client.host}
 
-    kind = vendor_transport.vendor_protocol(vendor_transport.GatewayPeer())
+    kind = vendor_transport.vendor_protocol(os.getuid(), KnockProofs(AUDIENCE, SystemClock()))
     made = kind(config=Config(app, log_config=None), server_state=ServerState(), app_state={})
-    made.connection_made(_Transport())
-    return made
+    transport = _Transport()
+    made.connection_made(transport)
+    yield made
+    transport.end()
 
 
 async def _answer(protocol) -> bytes:
@@ -92,7 +105,9 @@ async def _answer(protocol) -> bytes:
 
 @pytest.mark.parametrize("step", [1, 7, 10_000])
 async def test_requests_after_the_preamble_know_their_connection(protocol, step: int) -> None:
-    stream = encode(_PREAMBLE) + b"GET /who HTTP/1.1\r\nHost: x\r\n\r\n"
+    laptop = Laptop()
+    forwarded = preamble(laptop.connection(laptop.signed_knock(datetime.now(UTC))))
+    stream = encode(forwarded) + b"GET /who HTTP/1.1\r\nHost: x\r\n\r\n"
     for start in range(0, len(stream), step):
         protocol.data_received(stream[start : start + step])
     assert b'{"device":"dev_1","client":"198.51.100.10"}' in await _answer(protocol)
@@ -100,7 +115,13 @@ async def test_requests_after_the_preamble_know_their_connection(protocol, step:
 
 @pytest.mark.parametrize(
     "stream",
-    [b"GET /who HTTP/1.1\r\n\r\n", b"\x00\x00\x00\x02{}", b"\x00\x00\x00\x05hello", encode({"type": "other"})],
+    [
+        encode(_PREAMBLE),
+        b"GET /who HTTP/1.1\r\n\r\n",
+        b"\x00\x00\x00\x02{}",
+        b"\x00\x00\x00\x05hello",
+        encode({"type": "other"}),
+    ],
 )
 async def test_a_connection_that_does_not_begin_with_a_preamble_is_cut(protocol, stream: bytes) -> None:
     protocol.data_received(stream)

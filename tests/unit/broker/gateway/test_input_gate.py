@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.gateway.input_gate import Blocked, Entered, Forward, GateMode, Held, InputGate, Step, Wait
+from broker.gateway.input_gate import MOST_CANCELS, Blocked, Entered, Forward, GateMode, Held, InputGate, Step, Wait
 from broker.policy.command_rules import CommandAction, CommandRule, CommandRules
 
 RULES = CommandRules(
@@ -35,6 +35,8 @@ def typed(one: InputGate, keys: bytes, echo: bytes | None = None) -> list[Step]:
     """Types, echoes, and lets the waits pass."""
     steps = one.client(keys)
     steps += one.target(echo if echo is not None else keys.rstrip(b"\r\n\x0f"))
+    if blocked(steps):
+        one.target(b"^C\r\nplc# ")
     return steps + [more for step in list(steps) if isinstance(step, Wait) for more in one.timer(step.token)]
 
 
@@ -44,6 +46,33 @@ def test_every_enter_key_waits_for_the_verdict(enter: bytes) -> None:
     steps = typed(one, DANGER + enter)
     assert sent(steps) == DANGER + b"\x03"
     assert [step.rule_id for step in blocked(steps)] == ["no.rm"]
+
+
+def test_a_shell_that_takes_no_notice_is_interrupted_again_a_few_times() -> None:
+    one = gate()
+    one.client(DANGER + b"\r")
+    steps = one.target(DANGER)
+    cancels = 0
+    while waits := [step for step in steps if isinstance(step, Wait)]:
+        cancels += sent(steps).count(b"\x03")
+        steps = one.timer(waits[-1].token)
+    assert cancels == MOST_CANCELS
+
+
+def test_a_shell_that_went_on_is_not_interrupted_again() -> None:
+    one = gate()
+    one.client(DANGER + b"\r")
+    (wait,) = [step for step in one.target(DANGER) if isinstance(step, Wait)]
+    one.target(b"^C\r\nplc# ")
+    assert one.timer(wait.token) == []
+
+
+def test_what_is_typed_after_a_block_is_not_interrupted() -> None:
+    one = gate()
+    one.client(DANGER + b"\r")
+    (wait,) = [step for step in one.target(DANGER) if isinstance(step, Wait)]
+    one.client(b"date")
+    assert one.timer(wait.token) == []
 
 
 def test_a_harmless_line_passes_with_its_enter_and_is_told() -> None:

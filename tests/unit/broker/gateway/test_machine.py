@@ -11,7 +11,10 @@ from broker.gateway.contract import ChannelKind, Side, Stream
 from broker.gateway.machine import MAX_CHANNELS, Phase, SessionMachine
 from broker.gateway.permits import Lease, Secret, SessionPermit
 from broker.gateway.testing import permit_json
+from broker.protocols.ssh.sftp import SftpStream
+from broker.protocols.ssh.sftp_wire import Type
 from recorder.frames import FrameKind
+from tests.unit.broker.protocols.ssh.sftp_packets import INIT, PUT, VERSION, packet
 
 START = c.Moment(1_000_000, 50_000_000)
 PERMIT = replace(SessionPermit.from_json(permit_json()), not_after_ms=START.wall_ms + 3_600_000)
@@ -71,11 +74,18 @@ def test_a_channel_before_admission_is_refused() -> None:
     assert kinds(Session().do(c.ChannelRequested(1, ChannelKind.SHELL))) == [c.Refuse]
 
 
-@pytest.mark.parametrize("kind", [ChannelKind.FILE_TRANSFER, ChannelKind.SUBSYSTEM])
-def test_what_the_permit_does_not_name_is_refused(kind: ChannelKind) -> None:
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (ChannelKind.FILE_TRANSFER, "File transfer is not part of your access"),
+        (ChannelKind.FILE_COMMAND, "without -O"),
+        (ChannelKind.SUBSYSTEM, "subsystem is not available"),
+    ],
+)
+def test_what_the_permit_does_not_name_is_refused(kind: ChannelKind, words: str) -> None:
     (refuse,) = of(c.Refuse, Session().live().do(c.ChannelRequested(1, kind, "sftp")))
     assert isinstance(refuse, c.Refuse)
-    assert "File transfer is not available" in refuse.message
+    assert words in refuse.message
 
 
 def test_a_shell_that_is_not_permitted_is_refused() -> None:
@@ -225,6 +235,15 @@ def test_a_session_without_input_ends_and_output_does_not_count() -> None:
     assert session.machine.end_reason == "idle"
 
 
+def to_target(commands: list[c.Command]) -> bytes:
+    sends = [x for x in commands if isinstance(x, c.Send) and x.side is Side.TARGET]
+    return b"".join(send.data for send in sends)
+
+
+def messages(commands: list[c.Command]) -> list[str]:
+    return [x.text for x in commands if isinstance(x, c.Message)]
+
+
 def test_a_silent_control_freezes_and_later_ends_a_session() -> None:
     session = Session(replace(PERMIT, idle_seconds=0)).shell()
     session.do(c.ControlLost())
@@ -233,55 +252,160 @@ def test_a_silent_control_freezes_and_later_ends_a_session() -> None:
     session.now = later(300)
     commands = session.do(c.Ticked())
     assert c.Flow(1, Side.CLIENT, open=False) in commands
-    assert of(c.Send, session.do(c.ClientBytes(1, b"x"), c.TargetBytes(1, b"y"))) == []
+    assert of(c.Send, session.do(c.ClientBytes(1, b"x"), c.TargetBytes(1, b"y"))) == [c.Send(1, Side.CLIENT, b"y")]
     assert session.do(c.Ticked()) == []
     session.now = later(600)
     session.do(c.Ticked())
     assert session.machine.end_reason == "autonomy"
 
 
-def test_what_was_held_goes_in_order_once_control_is_back() -> None:
-    session = Session(replace(PERMIT, idle_seconds=0)).shell()
-    session.do(c.ControlLost())
-    session.now = later(300)
-    session.do(c.Ticked())
-    session.do(
-        c.TargetBytes(1, b"one"),
-        c.TargetBytes(1, b"two", Stream.ERROR),
-        c.ClientBytes(1, b"keys"),
-        c.Ended(1, Side.TARGET),
-        c.TargetExited(1, c.ExitState(status=0)),
-        c.ChannelClosed(1, Side.TARGET),
+def test_held_input_goes_in_order_once_it_may_and_output_was_never_held() -> None:
+    session = Session().live()
+    session.do(c.ChannelRequested(1, ChannelKind.EXEC, "cat"), c.ChannelOpened(1), c.Frozen("wait"))
+    held = session.do(
+        c.ClientBytes(1, b"one"),
+        c.TargetBytes(1, b"out"),
+        c.ClientBytes(1, b"two"),
+        c.Ended(1, Side.CLIENT),
+        c.Signalled(1, "INT"),
     )
-    commands = session.do(c.ControlBack())
-    sends = [command for command in commands if isinstance(command, c.Send | c.SendEnd | c.EndChannel)]
-    assert sends == [
-        c.Send(1, Side.CLIENT, b"one"),
-        c.Send(1, Side.CLIENT, b"two", Stream.ERROR),
-        c.SendEnd(1, Side.CLIENT),
-        c.EndChannel(1, c.ExitState(status=0)),
-    ]
+    assert of(c.Send, held) == [c.Send(1, Side.CLIENT, b"out")]
+    assert not of(c.Signal, held)
+    commands = session.do(c.Thawed())
+    sends = [command for command in commands if isinstance(command, c.Send | c.SendEnd)]
+    assert sends == [c.Send(1, Side.TARGET, b"one"), c.Send(1, Side.TARGET, b"two"), c.SendEnd(1, Side.TARGET)]
+    assert c.Flow(1, Side.CLIENT, open=True) in commands
 
 
-def test_a_session_that_must_be_watched_freezes_at_once() -> None:
-    session = Session(replace(PERMIT, duties=frozenset({"record", "watch"}))).shell()
-    session.do(c.ControlLost())
-    assert of(c.Flow, session.do(c.Ticked()))
+def test_a_program_may_end_while_input_is_held() -> None:
+    session = Session().live()
+    session.do(c.ChannelRequested(1, ChannelKind.EXEC, "cat"), c.ChannelOpened(1), c.Frozen("wait"))
+    commands = session.do(c.TargetExited(1, c.ExitState(status=0)), c.ChannelClosed(1, Side.TARGET))
+    assert commands[-1] == c.EndChannel(1, c.ExitState(status=0))
 
 
-def test_two_causes_of_freezing_are_told_apart() -> None:
-    session = Session(replace(PERMIT, duties=frozenset({"watch"}))).shell()
-    session.do(c.Frozen("order"), c.ControlLost(), c.Ticked(), c.ControlBack())
-    assert of(c.Send, session.do(c.TargetBytes(1, b"y"))) == []
-    assert of(c.Send, session.do(c.Thawed())) == [c.Send(1, Side.CLIENT, b"y")]
+def test_an_enter_that_was_judged_when_input_froze_is_not_sent_before_the_thaw() -> None:
+    session = Session().shell()
+    session.do(c.TargetBytes(1, b"# "), c.ClientBytes(1, b"date\r"), c.Frozen("wait"))
+    assert to_target(session.do(c.TargetBytes(1, b"date"), c.TimerFired(1, 1), c.TimerFired(1, 2))) == b""
+    assert to_target(session.do(c.Thawed())) == b"\r"
+
+
+def test_the_engineer_reads_why_his_input_is_held_and_the_recording_keeps_it() -> None:
+    session = Session().shell()
+    commands = session.do(c.Frozen("come to hall 3"))
+    assert messages(commands) == ["Sallyport: The plant holds your input: come to hall 3"]
+    note = of(c.Record, commands)[0]
+    assert isinstance(note, c.Record)
+    assert (note.frames[0].kind, note.frames[0].channel) == (FrameKind.NOTE, 0)
+    assert b'"kind": "frozen", "cause": "order"' in note.frames[0].data
+    assert session.do(c.Frozen("come to hall 3")) == []
+    assert messages(session.do(c.Frozen("now"))) == ["Sallyport: The plant holds your input: now"]
+    assert messages(session.do(c.Thawed())) == ["Sallyport: The session goes on."]
+    assert session.do(c.Thawed()) == []
+
+
+def test_a_command_that_is_asked_for_while_input_is_held_runs_after_the_thaw() -> None:
+    session = Session().live()
+    session.do(c.Frozen("wait"))
+    commands = session.do(c.ChannelRequested(1, ChannelKind.EXEC, "date"))
+    assert not of(c.OpenChannel, commands)
+    assert "holds your input" in messages(commands)[0]
+    assert of(c.OpenChannel, session.do(c.Thawed()))
+    blocked = session.do(c.Frozen("wait"), c.ChannelRequested(2, ChannelKind.EXEC, "rm -rf /srv/data"), c.Thawed())
+    assert of(c.Refuse, blocked)
+
+
+def test_waiting_for_the_plant_is_not_idleness() -> None:
+    session = Session(replace(PERMIT, idle_seconds=60)).shell()
+    session.do(c.Frozen("wait"))
+    session.now = later(300)
+    assert session.do(c.Ticked()) == []
+    session.do(c.Thawed())
+    session.now = later(359)
+    assert session.do(c.Ticked()) == []
+    session.now = later(360)
+    session.do(c.Ticked())
+    assert session.machine.end_reason == "idle"
+
+
+def test_a_line_from_the_plant_is_shown_on_every_channel_and_recorded() -> None:
+    session = Session().shell(1)
+    session.do(c.ChannelRequested(2, ChannelKind.EXEC, "cat"), c.ChannelOpened(2))
+    commands = session.do(c.Told("stop the pump"))
+    assert kinds(commands) == [c.Record, c.Message, c.Record, c.Message]
+    assert messages(commands) == ["Sallyport: Message from the plant: stop the pump"] * 2
+
+
+WATCHED_PERMIT = replace(PERMIT, idle_seconds=0, duties=frozenset({"record", "watched"}))
+
+
+def test_nothing_is_typed_or_run_until_somebody_watches() -> None:
+    session = Session(WATCHED_PERMIT)
+    assert session.do(c.Admitted(WATCHED_PERMIT)) == [c.AskLease()]
+    commands = session.do(c.ChannelRequested(1, ChannelKind.SHELL, "", TERMINAL), c.Leased(LEASE), c.Dialed())
+    assert not of(c.OpenChannel, commands)
+    assert messages(commands) == ["Sallyport: Your input is held until somebody at the plant watches this session."]
+    opened = session.do(c.WatchersChanged(1))
+    assert of(c.OpenChannel, opened)
+    assert of(c.Report, opened)[0] == c.Report("session.session.thawed", {"cause": "unwatched"})
+    assert to_target(session.do(c.ChannelOpened(1), c.ClientBytes(1, b"x"))) == b"x"
+
+
+def test_a_session_that_must_be_watched_freezes_with_its_last_watcher() -> None:
+    session = Session(WATCHED_PERMIT).live()
+    session.do(c.WatchersChanged(2))
+    session.do(c.ChannelRequested(1, ChannelKind.EXEC, "cat"), c.ChannelOpened(1))
+    assert session.do(c.WatchersChanged(1)) == []
+    assert of(c.Flow, session.do(c.WatchersChanged(0)))
+    assert to_target(session.do(c.ClientBytes(1, b"x"))) == b""
+    assert to_target(session.do(c.WatchersChanged(1))) == b"x"
+
+
+def test_a_session_that_must_be_watched_freezes_at_once_without_control() -> None:
+    session = Session(WATCHED_PERMIT).live()
+    session.do(c.WatchersChanged(1), c.ChannelRequested(1, ChannelKind.SHELL, "", TERMINAL), c.ChannelOpened(1))
+    assert of(c.Flow, session.do(c.ControlLost()))
+    session.do(c.WatchersChanged(0), c.ControlBack())
+    assert to_target(session.do(c.ClientBytes(1, b"x"))) == b""
+    assert to_target(session.do(c.WatchersChanged(1))) == b"x"
+
+
+def test_who_watches_does_not_matter_without_that_duty() -> None:
+    assert Session().shell().do(c.WatchersChanged(1), c.WatchersChanged(0)) == []
+
+
+def test_causes_of_freezing_are_told_apart() -> None:
+    session = Session(WATCHED_PERMIT).live()
+    session.do(c.WatchersChanged(1), c.ChannelRequested(1, ChannelKind.EXEC, "cat"), c.ChannelOpened(1))
+    session.do(c.Frozen("wait"), c.ControlLost(), c.ControlBack(), c.ClientBytes(1, b"y"))
+    session.do(c.WatchersChanged(0))
+    assert to_target(session.do(c.Thawed())) == b""
+    assert to_target(session.do(c.WatchersChanged(1))) == b"y"
 
 
 def test_too_much_held_data_ends_the_session() -> None:
     session = Session().shell()
     session.do(c.Frozen("order"))
     for _ in range(17):
-        session.do(c.TargetBytes(1, bytes(1_000_000)))
+        session.do(c.ClientBytes(1, bytes(1_000_000)))
     assert session.machine.end_reason == "overflow"
+
+
+@given(st.lists(st.one_of(st.binary(min_size=1, max_size=8), st.booleans()), max_size=40))
+def test_however_often_input_is_held_all_of_it_arrives_in_order(steps: list[bytes | bool]) -> None:
+    session = Session().live()
+    session.do(c.ChannelRequested(1, ChannelKind.EXEC, "cat"), c.ChannelOpened(1))
+    commands: list[c.Command] = []
+    for step in steps:
+        match step:
+            case bool():
+                commands += session.do(c.Frozen("wait") if step else c.Thawed())
+            case _:
+                commands += session.do(c.ClientBytes(1, step))
+    commands += session.do(c.Thawed(), c.Ended(1, Side.CLIENT))
+    assert to_target(commands) == b"".join(step for step in steps if isinstance(step, bytes))
+    assert of(c.SendEnd, commands) == [c.SendEnd(1, Side.TARGET)]
 
 
 def test_a_cut_drops_the_target_first_and_tells_why() -> None:
@@ -315,8 +439,26 @@ def test_a_held_request_waits_for_its_answer() -> None:
     assert of(c.Refuse, session.do(c.HoldDecided(2, False)))
 
 
+def test_the_end_of_a_session_tells_its_unfinished_files_before_it_closes() -> None:
+    session = Session().live()
+    files = SftpStream
+    session.do(c.ChannelRequested(1, ChannelKind.FILE_TRANSFER, "sftp", files=files), c.ChannelOpened(1))
+    session.do(c.ClientBytes(1, INIT), c.TargetBytes(1, VERSION))
+    session.do(c.ClientBytes(1, packet(Type.OPEN, 1, b"/tmp/x", PUT, 0)))
+    session.do(c.TargetBytes(1, packet(Type.NAME, 2**32 - 1, 1, b"/tmp/x", b"", 0)))
+    session.do(c.TargetBytes(1, packet(Type.HANDLE, 1, b"h")))
+    commands = session.do(c.CutOrdered("unsafe"))
+    assert kinds(commands)[0] is c.DropTarget
+    (report,) = of(c.Report, commands)
+    assert isinstance(report, c.Report)
+    assert (report.params["path"], report.params["complete"]) == ("/tmp/x", False)
+    assert isinstance(commands[-1], c.Close)
+
+
 NUMBERS = st.integers(1, 3)
-DATA = st.binary(max_size=20) | st.sampled_from([b"rm -rf /srv/data\r", b"date\n", b"\x1b[A\r", b"exit\r"])
+DATA = st.binary(max_size=20) | st.sampled_from(
+    [b"rm -rf /srv/data\r", b"date\n", b"\x1b[A\r", b"exit\r", INIT, VERSION]
+)
 EVENTS = st.one_of(
     st.just(c.Admitted(PERMIT)),
     st.just(c.Leased(LEASE)),
@@ -327,6 +469,7 @@ EVENTS = st.one_of(
         st.sampled_from(ChannelKind),
         st.sampled_from(["", "cat", "bash", "rm -rf /srv/data"]),
         st.sampled_from([None, TERMINAL]),
+        files=st.sampled_from([None, SftpStream]),
     ),
     st.builds(c.ChannelOpened, NUMBERS),
     st.builds(c.ChannelFailed, NUMBERS, st.just("no")),
@@ -374,10 +517,12 @@ def test_no_byte_is_sent_that_was_not_recorded_directly_before(events: list[c.Ev
 
 
 @given(st.lists(EVENTS, max_size=30))
-def test_a_frozen_session_sends_nothing(events: list[c.Event]) -> None:
+def test_no_byte_of_the_engineer_and_no_command_reaches_the_target_of_a_frozen_session(events: list[c.Event]) -> None:
     session = Session().shell()
     session.do(c.Frozen("order"))
     for event in events:
-        if isinstance(event, c.Thawed | c.ControlBack):
+        if isinstance(event, c.Thawed):
             continue
-        assert not of(c.Send, session.do(event))
+        for command in session.do(event):
+            assert not isinstance(command, c.OpenChannel | c.Signal | c.Break)
+            assert not isinstance(command, c.Send | c.SendEnd) or command.side is Side.CLIENT

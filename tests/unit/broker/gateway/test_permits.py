@@ -18,7 +18,7 @@ LEASE: dict[str, object] = {
 def test_a_whole_permit_is_read() -> None:
     permit = SessionPermit.from_json(permit_json())
     assert permit.target_name == "plc-3"
-    assert permit.channels == {"shell", "exec"}
+    assert permit.channels == {"shell", "exec", "file_upload", "file_download"}
     assert permit.rules.rules[0].rule_id == "linux.recursive-removal"
 
 

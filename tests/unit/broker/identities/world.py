@@ -62,10 +62,10 @@ class World:
         return a_device(self.database, self.sealer, self.authorities, person_id=engineer.id, invited_by=invited_by.id)
 
 
-def a_world(folder: Path) -> World:
-    """A fresh plant."""
+def a_world(folder: Path, database_url: str | None = None) -> World:
+    """A fresh plant, on SQLite unless another empty database is named."""
     clock = StandingClock(NOON)
-    database = Database(f"sqlite:///{folder / 'sallyport.db'}", EventAppender(clock))
+    database = Database(database_url or f"sqlite:///{folder / 'sallyport.db'}", EventAppender(clock))
     SQLModel.metadata.create_all(database.engine)
     sealer, authorities, passwords = Sealer(bytes(32)), some_authorities(), cheap_passwords()
     people = PeopleService(database, clock, sealer, passwords)

@@ -59,7 +59,7 @@ def test_good_facts_give_a_permit_that_names_everything_and_demands_recording() 
     assert (permit.account, permit.protocol, permit.source) == ("operator", "ssh", "203.0.113.10")
     assert permit.not_after == NOON + timedelta(hours=1)
     assert permit.duties == verdict.duties == (Duty.RECORD,)
-    assert permit.channels == ("shell", "exec")
+    assert permit.channels == ("shell", "exec", "file_upload", "file_download")
     assert (verdict.rule_id, verdict.policy_version) == ("access.ssh-after-approval", "1")
 
 

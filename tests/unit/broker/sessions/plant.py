@@ -28,9 +28,11 @@ from broker.kernel.sensitivity import SecretText
 from broker.policy.rules import standard_rules
 from broker.recordings.model import OpenedFacts
 from broker.recordings.service import RecordingService, file_name_of
+from broker.sessions.live import LiveSessions
 from broker.sessions.model import AdmitRequest, Admitted, GatewayIdentity, LeaseAnswer, SshProof
 from broker.sessions.reports import GatewayReports
 from broker.sessions.service import SessionsService
+from broker.sessions.watching import Watching
 from broker.targets.model import Target
 from broker.targets.testing import a_target
 from broker.vault.model import CredentialKind
@@ -61,6 +63,8 @@ class Plant:
     recordings: RecordingService
     recordings_dir: Path
     sessions: SessionsService
+    live: LiveSessions
+    watching: Watching
     reports: GatewayReports
     unseal_public: bytes
 
@@ -179,9 +183,9 @@ class Client:
         return replace(request, **changes)  # type: ignore[arg-type]
 
 
-def a_plant(folder: Path) -> Plant:
+def a_plant(folder: Path, database_url: str | None = None) -> Plant:
     """A plant with an engineer, two administrators, a trusted laptop, and a target with a credential."""
-    world = a_world(folder)
+    world = a_world(folder, database_url)
     database, clock = world.database, world.clock
     engineer = world.somebody(Role.VENDOR_ENGINEER, "vera")
     inviter, approver = world.somebody(Role.PLANT_ADMIN, "ines"), world.somebody(Role.PLANT_ADMIN, "anna")
@@ -220,6 +224,7 @@ def a_plant(folder: Path) -> Plant:
         unseal_public=unseal_public,
     )
     reports = GatewayReports(database, clock, recordings)
+    live = LiveSessions(database, clock, orders=sessions.orders, grants=grants, targets=world.targets)
     Reactions(database)
     return Plant(
         world=world,
@@ -233,6 +238,8 @@ def a_plant(folder: Path) -> Plant:
         recordings=recordings,
         recordings_dir=recordings_dir,
         sessions=sessions,
+        live=live,
+        watching=Watching(live, recordings, beat=0.2),
         reports=reports,
         unseal_public=unseal_public,
     )

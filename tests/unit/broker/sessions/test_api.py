@@ -10,7 +10,8 @@ from tests.unit.broker.sessions.plant import Plant
 
 
 def console(plant: Plant, role: Role) -> TestClient:
-    client = an_application(api.plant_router(plant.sessions, plant.world.plant_access))
+    router = api.plant_router(plant.sessions, plant.live, plant.watching, plant.world.plant_access)
+    client = an_application(router)
     cookie, csrf = a_console_session(plant.world.database, plant.world.somebody(role))
     client.cookies.set(COOKIE, cookie)
     client.headers["X-CSRF-Token"] = csrf
@@ -41,6 +42,9 @@ def test_sessions_are_listed_with_who_what_and_whence(plant: Plant) -> None:
         "exit_status": None,
         "recording_id": live.recording_id,
         "commands_blocked": 0,
+        "must_be_watched": False,
+        "frozen": None,
+        "watchers": [],
     }
     assert items[pending.session_id]["recording_id"] is None
     assert [item["id"] for item in client.get("/sessions?state=live").json()["items"]] == [live.session_id]
@@ -55,6 +59,22 @@ def test_a_session_is_cut_by_the_plants_administrator(plant: Plant) -> None:
     client = console(plant, Role.PLANT_ADMIN)
     answer = client.post(f"/sessions/{admitted.session_id}/cut", json={"reason": "call us"})
     assert (answer.status_code, answer.json()["state"]) == (200, "closing")
+
+
+def test_input_is_held_and_let_go_and_a_line_is_written(plant: Plant) -> None:
+    admitted = plant.admitted()
+    path = f"/sessions/{admitted.session_id}"
+    client = console(plant, Role.PLANT_ADMIN)
+    assert client.post(f"{path}/freeze", json={"reason": "wait"}).json()["code"] == "sessions.not_live"
+    plant.lease(admitted)
+    frozen = client.post(f"{path}/freeze", json={"reason": "wait"}).json()["frozen"]
+    assert frozen == {"at": "2026-11-20T12:00:00Z", "reason": "wait"}
+    assert client.post(f"{path}/message", json={"text": "who is there?"}).status_code == 204
+    assert client.post(f"{path}/thaw", json={"reason": "fine"}).json()["frozen"] is None
+    assert client.post(f"{path}/message", json={"text": ""}).status_code == 422
+    auditor = console(plant, Role.AUDITOR)
+    for act, body in (("freeze", {"reason": "x"}), ("thaw", {"reason": "x"}), ("message", {"text": "x"})):
+        assert auditor.post(f"{path}/{act}", json=body).status_code == 403
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ async def serving(
         plant.sessions,
         plant.reports,
         plant.world.clock,
+        watching=plant.watching,
         peer_uid=os.getuid() if uid is None else uid,
         missing_seconds=missing_seconds,
     )

@@ -1,5 +1,5 @@
 from broker.identities.testing import NOON
-from broker.sessions.events import CommandBlocked, ConnectionRefused, GatewayObserved
+from broker.sessions.events import CommandBlocked, ConnectionRefused, FileTransferred, GatewayObserved
 from broker.sessions.gateway_events import audit_event
 from broker.sessions.model import ReportedEvent
 
@@ -15,6 +15,24 @@ def test_a_blocked_command_is_cut_at_two_thousand_characters() -> None:
     event = audit_event(ReportedEvent("session.command.blocked", NOON, {"text": "x" * 5000}), "ses_1", "psn_1", "w1")
     assert isinstance(event, CommandBlocked)
     assert (len(event.command), event.rule_id, event.actor) == (2000, "", "psn_1")
+
+
+def test_a_moved_file_is_told_with_its_hash_as_far_as_there_is_one() -> None:
+    params: dict[str, str | int | bool | None] = {
+        "direction": "up",
+        "path": "/box/x",
+        "bytes": 5,
+        "sha256": "ab",
+        "complete": True,
+        "sequential": True,
+    }
+    event = audit_event(ReportedEvent("session.file.transferred", NOON, params), "ses_1", "psn_1", "w1")
+    assert isinstance(event, FileTransferred)
+    assert (event.actor, event.subject, event.direction) == ("psn_1", "ses_1", "up")
+    assert (event.path, event.bytes, event.sha256, event.complete) == ("/box/x", 5, "ab", True)
+    bare = audit_event(ReportedEvent("session.file.transferred", NOON, {"sha256": ""}), "ses_1", "psn_1", "w1")
+    assert isinstance(bare, FileTransferred)
+    assert (bare.sha256, bare.bytes, bare.complete) == (None, 0, False)
 
 
 def test_what_is_not_known_is_kept_as_text() -> None:

@@ -15,7 +15,7 @@ from broker.policy.testing import NOON, good_facts
 from broker.recordings.model import RecordingState
 from broker.sessions import messages
 from broker.sessions.messages import BadMessage
-from broker.sessions.model import Admitted, EndOrder, GatewayIdentity, LeaseAnswer, OrderKind
+from broker.sessions.model import Admitted, GatewayIdentity, LeaseAnswer, OrderKind, SessionOrder
 
 GATEWAY = GatewayIdentity("w1", "b1")
 B64 = base64.b64encode(b"bytes").decode()
@@ -143,7 +143,10 @@ def test_the_gateway_reads_the_permit_that_the_judge_made() -> None:
     read = SessionPermit.from_json(permit)
     assert read.not_after_ms == milliseconds(NOON + timedelta(hours=1))
     assert (read.autonomy_seconds, read.idle_seconds, read.rules) == (300, 900, allowed.permit.rules)
-    assert (read.duties, read.channels) == (frozenset({"record"}), frozenset({"shell", "exec"}))
+    assert (read.duties, read.channels) == (
+        frozenset({"record"}),
+        frozenset({"shell", "exec", "file_upload", "file_download"}),
+    )
 
 
 def test_refusals_carry_code_and_rule() -> None:
@@ -160,7 +163,7 @@ def test_the_gateway_reads_the_lease() -> None:
 
 
 def test_an_order_is_written_as_the_link_says() -> None:
-    assert messages.order(EndOrder("ses_1", OrderKind.CUT, "call us", 7, "w1")) == {
+    assert messages.order(SessionOrder("ses_1", OrderKind.CUT, "call us", 7, "w1")) == {
         "type": "order",
         "order": "cut",
         "session_id": "ses_1",

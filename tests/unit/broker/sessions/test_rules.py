@@ -39,6 +39,11 @@ RECORD = SessionRecord(
     end_order_reason=None,
     exit_status=None,
     commands_blocked=0,
+    source_port=50123,
+    must_be_watched=False,
+    frozen_at=None,
+    frozen_reason=None,
+    unanswered_at=None,
 )
 
 
@@ -87,10 +92,11 @@ def test_a_session_is_lost_only_when_no_gateway_can_hold_it() -> None:
     assert rules.lost_because(replace(RECORD, state=SessionState.CLOSED), end) is None
 
 
-def test_an_order_is_unanswered_after_ten_seconds() -> None:
+def test_an_order_is_unanswered_after_three_seconds_until_the_firewall_has_answered_it() -> None:
     ordered = replace(RECORD, state=SessionState.CLOSING, end_ordered_at=NOON)
-    assert not rules.is_unanswered(ordered, NOON + timedelta(seconds=9))
-    assert rules.is_unanswered(ordered, NOON + timedelta(seconds=10))
+    assert not rules.is_unanswered(ordered, NOON + timedelta(seconds=2))
+    assert rules.is_unanswered(ordered, NOON + timedelta(seconds=3))
+    assert not rules.is_unanswered(replace(ordered, unanswered_at=NOON), NOON + timedelta(seconds=3))
     assert not rules.is_unanswered(RECORD, NOON + timedelta(hours=9))
 
 

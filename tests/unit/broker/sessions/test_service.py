@@ -12,10 +12,10 @@ from broker.grants.certificates import CertificateWish, SshUserAuthority
 from broker.grants.model import GrantState
 from broker.identities.model import Role
 from broker.identities.store import PersonRow
-from broker.kernel.errors import Conflict, Forbidden, Invalid, NotFound, SallyportError, Unavailable
+from broker.kernel.errors import Conflict, Forbidden, NotFound, SallyportError, Unavailable
 from broker.policy.model import Deny
 from broker.recordings.model import OpenedFacts
-from broker.sessions.model import AdmitRequest, Admitted, Ended, EndOrder, GatewayIdentity, OrderKind, SessionState
+from broker.sessions.model import AdmitRequest, Admitted, Ended, GatewayIdentity, OrderKind, SessionOrder, SessionState
 from broker.sessions.rules import PENDING_LIMIT
 from tests.unit.broker.sessions.plant import (
     GATEWAY,
@@ -408,8 +408,10 @@ def test_the_way_to_a_target_is_without_use_after_its_last_session(plant: Plant)
 def test_an_order_to_end_is_committed_and_then_sent(plant: Plant) -> None:
     admitted = plant.admitted()
     plant.lease(admitted)
-    sent: list[tuple[EndOrder, SessionState]] = []
-    plant.sessions.on_order(lambda order: sent.append((order, plant.sessions.get(admitted.session_id).record.state)))
+    sent: list[tuple[SessionOrder, SessionState]] = []
+    plant.sessions.orders.on_order(
+        lambda order: sent.append((order, plant.sessions.get(admitted.session_id).record.state))
+    )
     plant.sessions.order_end(admitted.session_id, "grant_revoked")
     ((order, state),) = sent
     assert (order.order, order.reason, order.worker) == (OrderKind.END, "grant_revoked", "w1")
@@ -434,29 +436,6 @@ def test_a_session_that_was_told_to_end_gets_no_lease(plant: Plant) -> None:
     admitted = plant.admitted()
     plant.sessions.order_end(admitted.session_id, "grant_revoked")
     assert _lease_error(plant, admitted).code == "sessions.not_in_state"
-
-
-def test_somebody_of_the_plant_cuts_with_words(plant: Plant) -> None:
-    admitted = plant.admitted()
-    plant.lease(admitted)
-    sent: list[EndOrder] = []
-    plant.sessions.on_order(sent.append)
-    plant.sessions.cut(plant.approver.id, admitted.session_id, "  Please  call us. ")
-    assert [(order.order, order.reason) for order in sent] == [(OrderKind.CUT, "Please call us.")]
-    last = plant.world.trail()[-1]
-    assert (last.code, last.actor) == ("sessions.session.end_ordered", plant.approver.id)
-    with pytest.raises(Invalid):
-        plant.sessions.cut(plant.approver.id, admitted.session_id, "\x07")
-    with pytest.raises(NotFound):
-        plant.sessions.cut(plant.approver.id, "ses_x", "bye")
-
-
-def test_an_end_that_no_gateway_answers_shows(plant: Plant) -> None:
-    admitted = plant.admitted()
-    plant.sessions.order_end(admitted.session_id, "grant_revoked")
-    assert plant.sessions.unanswered_ends() == []
-    plant.pass_time(seconds=11)
-    assert [record.id for record in plant.sessions.unanswered_ends()] == [admitted.session_id]
 
 
 def test_a_permit_is_renewed_up_to_its_end_and_only_while_everything_holds(plant: Plant) -> None:
@@ -494,7 +473,7 @@ def test_a_pending_session_is_over_after_a_minute(plant: Plant) -> None:
     record = plant.sessions.get(admitted.session_id).record
     assert (record.state, record.end_reason) == (SessionState.CLOSED, "never_started")
     with pytest.raises(Conflict):
-        plant.sessions.cut(plant.approver.id, admitted.session_id, "too late")
+        plant.live.cut(plant.approver.id, admitted.session_id, "too late")
 
 
 def test_only_an_engineer_may_hold_a_session(plant: Plant) -> None:

@@ -48,6 +48,14 @@ class Hands:
     def unrevoke(self, mark: int) -> None:
         self._do("unrevoke", mark)
 
+    def reset_flow(self, port: int, address: IPv4Address | IPv6Address, remote_port: int) -> int:
+        self._do("reset", port, address, remote_port)
+        return 1
+
+    def reset_egress(self, address: IPv4Address | IPv6Address, port: int, uid: int) -> int:
+        self._do("egress_reset", address, port, uid)
+        return 1
+
 
 class Desk:
     def __init__(self) -> None:
@@ -91,6 +99,13 @@ def test_each_verb_reaches_the_hands() -> None:
     desk.ask(Peer.CONTROL, type="egress", address="10.0.0.9", port=22, seconds=60)
     desk.ask(Peer.CONTROL, type="egress_close", address="10.0.0.9", port=22)
     assert [what[0] for what in desk.hands.done] == ["mark", "revoke", "unrevoke", "close", "egress", "egress_close"]
+
+
+def test_a_reset_names_the_doors_port_and_only_the_gateways_own_connections() -> None:
+    desk = Desk()
+    desk.ask(Peer.CONTROL, type="reset", door=2, address=str(ADDRESS), port=5000)
+    desk.ask(Peer.CONTROL, type="egress_reset", address="10.0.0.9", port=22)
+    assert desk.hands.done == [("reset", 22, ADDRESS, 5000), ("egress_reset", IPv4Address("10.0.0.9"), 22, 61186)]
 
 
 @pytest.mark.parametrize(

@@ -43,10 +43,12 @@ class Kernel:
         return [Reply(message.type, 0, 0, payload) for payload in answer]
 
 
-def a_socket(flow: Flow, cookie: int = 1) -> bytes:
+def a_socket(flow: Flow, cookie: int = 1, uid: int = 0) -> bytes:
     addresses = flow.local.packed.ljust(16, b"\0") + flow.remote.packed.ljust(16, b"\0")
     ports = struct.pack(">HH", flow.local_port, flow.remote_port)
-    return bytes([socket.AF_INET, 1, 0, 0]) + ports + addresses + struct.pack("=III", 0, cookie, 0) + bytes(20)
+    return (
+        bytes([socket.AF_INET, 1, 0, 0]) + ports + addresses + struct.pack("=IIIIIIII", 0, cookie, 0, 0, 0, 0, uid, 0)
+    )
 
 
 def a_firewall(netfilter: Kernel | None = None, diagnosis: Kernel | None = None) -> Firewall:
@@ -132,6 +134,23 @@ def test_revoking_blocks_first_and_then_destroys_exactly_the_marked_sockets() ->
 def test_a_socket_that_is_gone_already_is_no_error(number: int) -> None:
     netfilter = Kernel(x101=[conntrack.set_mark(FLOW, 9).payload])
     assert a_firewall(netfilter, Kernel(x14=[a_socket(FLOW)], x15=number)).revoke(9) == 0
+
+
+def test_a_reset_destroys_the_one_connection_it_names() -> None:
+    diagnosis = Kernel(x14=[a_socket(FLOW, cookie=77), a_socket(Flow(LOCAL, 443, REMOTE, 6000), cookie=78)])
+    assert a_firewall(None, diagnosis).reset_flow(443, REMOTE, 5000) == 2  # listed once in each address family
+    destroyed = {message.payload[-12:] for message in diagnosis.seen if message.type == 0x15}
+    assert destroyed == {struct.pack("=III", 0, 77, 0)}
+
+
+def test_an_egress_reset_closes_the_way_first_and_leaves_other_users_connections() -> None:
+    ours, theirs = Flow(LOCAL, 50001, REMOTE, 22), Flow(LOCAL, 50002, REMOTE, 22)
+    diagnosis = Kernel(x14=[a_socket(ours, cookie=77, uid=61186), a_socket(theirs, cookie=78)])
+    netfilter = Kernel()
+    assert a_firewall(netfilter, diagnosis).reset_egress(REMOTE, 22, 61186) == 2
+    assert 0xA0E in netfilter.types()
+    destroyed = {message.payload[-12:] for message in diagnosis.seen if message.type == 0x15}
+    assert destroyed == {struct.pack("=III", 0, 77, 0)}
 
 
 def test_restoring_a_mark_that_is_not_revoked_is_no_error() -> None:

@@ -25,6 +25,7 @@ def test_an_ipv4_connection_is_found_with_its_addresses() -> None:
         (found,) = listed(socket.AF_INET, server, client)
         loopback = ip_address("127.0.0.1")
         assert found.flow == Flow(loopback, server.getsockname()[1], loopback, client.getsockname()[1])
+        assert found.uid == os.getuid()
 
 
 def test_an_ipv4_peer_of_a_dual_stack_listener_has_an_ipv4_flow() -> None:

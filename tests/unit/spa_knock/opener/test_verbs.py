@@ -16,6 +16,8 @@ from spa_knock.opener.verbs import (
     EndEgress,
     MarkFlow,
     Open,
+    Reset,
+    ResetEgress,
     Revoke,
     Shut,
     Unrevoke,
@@ -39,6 +41,8 @@ GOOD: dict[str, tuple[dict[str, object], Verb]] = {
     "unrevoke": ({"mark": 1}, Unrevoke(1)),
     "egress": ({"address": "10.0.0.9", "port": 22, "seconds": 86_400}, AllowEgress(ip_address("10.0.0.9"), 22, 86_400)),
     "egress_close": ({"address": "10.0.0.9", "port": 22}, EndEgress(ip_address("10.0.0.9"), 22)),
+    "reset": ({"door": 2, "address": "198.51.100.7", "port": 5000}, Reset(2, ADDRESS, 5000)),
+    "egress_reset": ({"address": "10.0.0.9", "port": 22}, ResetEgress(ip_address("10.0.0.9"), 22)),
 }
 
 

@@ -33,7 +33,7 @@ def test_the_number_of_variables_is_bounded() -> None:
      "/usr/lib/openssh/sftp-server -l INFO", "internal-sftp"],
 )  # fmt: skip
 def test_the_far_end_of_a_file_transfer_is_told_apart(command: str) -> None:
-    assert exec_kind(command) is ChannelKind.FILE_TRANSFER
+    assert exec_kind(command) is ChannelKind.FILE_COMMAND
 
 
 @pytest.mark.parametrize("command", ["ls", "scp a b:", "rsync -a x y", "echo scp -t x", "sftp-serverx", "", "man scp"])

@@ -161,7 +161,7 @@ async def test_a_request_becomes_one_event_with_what_may_pass() -> None:
     assert fed == []  # not before asyncssh has answered the request
     session.session_started()
     terminal = c.Terminal("xterm ", 80, 24, 0, 65_535, {1: 3})
-    assert fed == [c.ChannelRequested(1, c.ChannelKind.FILE_TRANSFER, "scp -t /x", terminal, (("LANG", "C"),))]
+    assert fed == [c.ChannelRequested(1, c.ChannelKind.FILE_COMMAND, "scp -t /x", terminal, (("LANG", "C"),))]
 
 
 async def test_an_empty_command_is_a_shell() -> None:

@@ -201,6 +201,9 @@ async def test_the_loss_of_the_target_is_told_once_it_was_connected() -> None:
     assert rig.fed == []
 
     class Back:
+        def get_extra_info(self, name: str) -> None:
+            return None
+
         def abort(self) -> None:
             rig.legs.target_gone("")
 

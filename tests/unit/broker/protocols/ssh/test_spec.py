@@ -13,5 +13,5 @@ def test_the_description_names_the_listener_and_does_not_load_it() -> None:
     assert done.stdout == "False\n"
 
 
-def test_file_transfer_is_not_offered() -> None:
-    assert SPEC.channels == ("shell", "exec")
+def test_files_are_offered_by_direction() -> None:
+    assert SPEC.channels == ("shell", "exec", "file_upload", "file_download")

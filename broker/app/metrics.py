@@ -1,0 +1,228 @@
+"""What an operator's Prometheus reads of the control plane: counts and states, never a person, device or address.
+
+Served at `/metrics` of the plant face, on the management network only, for whoever holds the token of the settings'
+`metrics.token_file`. The text is Prometheus's exposition format 0.0.4.
+"""
+
+import hashlib
+import hmac
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import PlainTextResponse, Response
+from sqlalchemy import func
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session, col, select
+
+from broker.app.doctor import expiries
+from broker.app.house import House
+from broker.app.layout import Layout
+from broker.audit.model import AuditEvent, catalogue
+from broker.audit.store import AuditEventRow, OutboxRow
+from broker.knock_link.model import LinkHealth
+from broker.sessions.events import SessionRefused
+from broker.sessions.model import SessionState
+from broker.sessions.store import SessionRow
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_LEAST_TOKEN: Final = 32
+_MOST_LABELS: Final = 100
+_REFUSED: Final = "refused_"
+
+
+class MetricsError(Exception):
+    """The token file cannot be used: says why."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """One metric: its samples by the values of its one label, or a single sample under the empty name."""
+
+    name: str
+    kind: str
+    meaning: str
+    label: str = ""
+    samples: Mapping[str, float] = field(default_factory=dict)
+
+
+def rendered(families: Iterable[Family]) -> str:
+    """The families in the exposition format; a family without samples is left out."""
+    lines = []
+    for family in families:
+        if not family.samples:
+            continue
+        lines += [f"# HELP {family.name} {family.meaning}", f"# TYPE {family.name} {family.kind}"]
+        for value_of_label, sample in sorted(family.samples.items()):
+            label = f'{{{family.label}="{_escaped(value_of_label)}"}}' if family.label else ""
+            lines.append(f"{family.name}{label} {_number(sample)}")
+    return "\n".join([*lines, ""])
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+class SiteMetrics:
+    """Counts events as they are delivered, and asks everything else when it is read."""
+
+    def __init__(self, house: House, layout: Layout) -> None:
+        self._house = house
+        self._layout = layout
+        self._lock = threading.Lock()
+        self._events: Counter[str] = Counter()
+        self._refusals: Counter[str] = Counter()
+        for event_class in catalogue().values():
+            house.reactions.subscribe(event_class, self._count)
+
+    def _count(self, event: AuditEvent) -> None:
+        with self._lock:
+            self._events[event.code] += 1
+            if isinstance(event, SessionRefused):
+                known = event.refusal in self._refusals or len(self._refusals) < _MOST_LABELS
+                self._refusals[event.refusal if known else "other"] += 1
+
+    def text(self) -> str:
+        """Everything, now."""
+        with self._lock:
+            events, refusals = dict(self._events), dict(self._refusals)
+        free = shutil.disk_usage(self._layout.recordings)
+        return rendered(
+            [
+                Family("sallyport_build_info", "gauge", "This release.", "version", {version("sallyport"): 1}),
+                Family(
+                    "sallyport_part_ready", "gauge", "Whether a needed part answers.", "part", self._house.readiness()
+                ),
+                Family(
+                    "sallyport_gateway_workers",
+                    "gauge",
+                    "Gateway workers that are connected.",
+                    samples={"": len(self._house.authority.workers)},
+                ),
+                *self._of_database(),
+                Family(
+                    "sallyport_audit_events_total",
+                    "counter",
+                    "Audit events delivered since the start.",
+                    "code",
+                    events,
+                ),
+                Family(
+                    "sallyport_admissions_refused_total",
+                    "counter",
+                    "Connections that were not admitted since the start.",
+                    "code",
+                    refusals,
+                ),
+                *of_guard(self._house.knock_link.health()),
+                Family(
+                    "sallyport_recordings_free_bytes", "gauge", "Free space for recordings.", samples={"": free.free}
+                ),
+                Family(
+                    "sallyport_recordings_size_bytes",
+                    "gauge",
+                    "Size of the file system of recordings.",
+                    samples={"": free.total},
+                ),
+                Family(
+                    "sallyport_certificate_expiry_timestamp_seconds",
+                    "gauge",
+                    "When a certificate that control can read ends.",
+                    "certificate",
+                    {name: ends_at.timestamp() for name, ends_at in expiries(self._layout)},
+                ),
+            ]
+        )
+
+    def _of_database(self) -> list[Family]:
+        try:
+            with self._house.database.reading() as session:
+                return of_database(session)
+        except SQLAlchemyError:
+            return []
+
+
+def of_database(session: Session) -> list[Family]:
+    """What only the database knows."""
+    counted = session.exec(
+        select(col(SessionRow.state), func.count())
+        .where(SessionRow.state != SessionState.CLOSED)
+        .group_by(col(SessionRow.state))
+    ).all()
+    by_state = {state.value: 0 for state in SessionState if state is not SessionState.CLOSED}
+    by_state.update({state.value: count for state, count in counted})
+    waiting = session.exec(select(func.count()).select_from(OutboxRow)).one()
+    last = session.exec(select(func.max(AuditEventRow.seq))).one()
+    return [
+        Family("sallyport_sessions", "gauge", "Sessions that are not closed.", "state", by_state),
+        Family("sallyport_outbox_waiting", "gauge", "Events that wait for delivery.", samples={"": waiting}),
+        Family("sallyport_audit_last_seq", "gauge", "Number of the newest audit event.", samples={"": last or 0}),
+    ]
+
+
+def of_guard(health: LinkHealth) -> list[Family]:
+    """What the guard last said of itself; it counts anew when it starts anew."""
+    status = health.status
+    if status is None:
+        return []
+    refused = {
+        name.removeprefix(_REFUSED): float(count)
+        for name, count in list(status.counters.items())[:_MOST_LABELS]
+        if name.startswith(_REFUSED)
+    }
+    accepted = {"": float(status.counters.get("accepted", 0))}
+    return [
+        Family("sallyport_guard_state", "gauge", "1 for the state the guard is in.", "state", {status.state: 1}),
+        Family(
+            "sallyport_guard_status_timestamp_seconds",
+            "gauge",
+            "When the guard last told its state.",
+            samples={"": status.received_at.timestamp()},
+        ),
+        Family("sallyport_knocks_accepted_total", "counter", "Knocks that opened a door.", samples=accepted),
+        Family("sallyport_knocks_refused_total", "counter", "Knocks that opened nothing.", "reason", refused),
+    ]
+
+
+def token_of(path: str) -> str | None:
+    """The token of this file; None when no file is named, which means that there are no metrics.
+
+    Raises MetricsError when the file cannot be read or its token is shorter than 32 characters.
+    """
+    if not path:
+        return None
+    try:
+        token = Path(path).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise MetricsError(f"metrics.token_file: {path} cannot be read ({type(error).__name__})") from None
+    if len(token) < _LEAST_TOKEN:
+        raise MetricsError(f"metrics.token_file: the token in {path} has fewer than {_LEAST_TOKEN} characters")
+    return token
+
+
+def router(metrics: SiteMetrics, token: str | None) -> APIRouter:
+    """The route `/metrics`. Without a token there is nothing at this address."""
+    made = APIRouter()
+    expected = hashlib.sha256(token.encode()).digest() if token is not None else None
+
+    @made.get("/metrics", include_in_schema=False)
+    def read(request: Request) -> Response:
+        if expected is None:
+            raise HTTPException(404, "There is nothing at this address.")
+        scheme, _, offered = request.headers.get("Authorization", "").partition(" ")
+        matches = hmac.compare_digest(hashlib.sha256(offered.strip().encode()).digest(), expected)
+        if scheme.lower() != "bearer" or not matches:
+            return Response(status_code=401, headers={"WWW-Authenticate": 'Bearer realm="metrics"'})
+        return PlainTextResponse(metrics.text(), media_type=CONTENT_TYPE, headers={"Cache-Control": "no-store"})
+
+    return made

@@ -1,0 +1,131 @@
+"""One recording's file against what the audit trail says of it. Reads only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from broker.audit.model import FieldValue
+from broker.recordings.service import file_name_of
+from recorder.errors import DamagedRecordingError
+from recorder.report import Report, State
+from recorder.verify import verify
+from recorder.walk import read_front
+
+End = Literal["open", "sealed", "broken"]
+
+
+@dataclass(frozen=True)
+class AuditedRecording:
+    """A recording as the trail tells it. `is_readable` is false when the trail's own words make no sense."""
+
+    id: str
+    signing_public: bytes
+    header_sha256: bytes | None
+    end: End = "open"
+    head_sha256: bytes | None = None
+    batches: int = 0
+    is_readable: bool = True
+
+    @classmethod
+    def opened(cls, recording_id: str, params: Mapping[str, FieldValue]) -> "AuditedRecording":
+        """From the event of its beginning."""
+        signing, header = _hash_of(params.get("signing_key")), _hash_of(params.get("header_sha256"))
+        return cls(recording_id, signing or b"", header, is_readable=signing is not None)
+
+    def closed(self, end: End, params: Mapping[str, FieldValue]) -> "AuditedRecording":
+        """With the event of its end; the key stays that of its beginning."""
+        head, batches = _hash_of(params.get("head_sha256")), params.get("batches")
+        is_readable = (
+            self.is_readable
+            and (head is not None or end != "sealed")
+            and _hash_of(params.get("signing_key")) == self.signing_public
+        )
+        count = batches if isinstance(batches, int) else 0
+        return replace(self, end=end, head_sha256=head, batches=count, is_readable=is_readable)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What checking one recording found. `kind` and `place` say what is bad and where; None when nothing is."""
+
+    recording_id: str
+    state: Literal["sealed", "open", "broken", "bad"]
+    message: str
+    kind: str | None = None
+    place: str | None = None
+    batches: int = 0
+    duration_ms: int = 0
+
+
+def check(audited: AuditedRecording, folder: Path, evidence_public: bytes | None) -> Outcome:
+    """Verify the file of a recording in its folder."""
+    try:
+        with (folder / file_name_of(audited.id)).open("rb", buffering=1 << 18) as stream:
+            return check_stream(audited, stream, evidence_public)
+    except ValueError:
+        return not_good(audited.id, "not_a_recording", "the trail names a recording by what is no recording's id")
+    except FileNotFoundError:
+        return not_good(audited.id, "missing", "the recording's file is not there")
+    except OSError as error:
+        return not_good(audited.id, "unreadable", f"the recording's file cannot be read ({error.strerror})")
+
+
+def check_stream(audited: AuditedRecording, stream: BinaryIO, evidence_public: bytes | None) -> Outcome:
+    """Verify an open file as the file of this recording. Raises OSError when it cannot be read."""
+    if not audited.is_readable:
+        return not_good(audited.id, "altered_facts", "the trail's own events about the recording contradict themselves")
+    report = verify(
+        stream,
+        signing_public=audited.signing_public,
+        evidence_public=evidence_public,
+        audited_chain=audited.head_sha256 if audited.end == "sealed" else None,
+    )
+    if report.state is State.DAMAGED:
+        return _damaged(audited.id, report)
+    header = report.header
+    if header is None or header.recording_id != audited.id:
+        return not_good(audited.id, "other_file", "the file is the recording of another session")
+    if audited.header_sha256 is not None and _header_sha256(stream) != audited.header_sha256:
+        return not_good(audited.id, "other_file", "the file's header is not the one that the trail holds")
+    if report.batches < audited.batches:
+        message = f"the trail says {audited.batches} batches, the file holds {report.batches}"
+        return replace(_damaged(audited.id, report), kind="truncated", message=message)
+    duration_ms = report.duration_us // 1000
+    if report.state is State.SEALED and audited.end != "open":
+        return Outcome(audited.id, "sealed", report.message, batches=report.batches, duration_ms=duration_ms)
+    if audited.end == "sealed":
+        # Every batch is there and right, but the signed trailer is gone.
+        return replace(_damaged(audited.id, report), kind=str(report.kind or "missing_trailer"))
+    message = "sealed, but its end is not on the trail yet" if report.state is State.SEALED else report.message
+    return Outcome(audited.id, audited.end, message, batches=report.batches, duration_ms=duration_ms)
+
+
+def not_good(recording_id: str, kind: str, message: str) -> Outcome:
+    """An outcome that names no place within the file."""
+    return Outcome(recording_id, "bad", message, kind, recording_id)
+
+
+def _damaged(recording_id: str, report: Report) -> Outcome:
+    batch = report.first_bad_batch if report.first_bad_batch is not None else report.batches + 1
+    at_ms = (report.at_us if report.at_us is not None else report.duration_us) // 1000
+    where = f"batch {batch}" if batch else "its header"
+    place = f"{recording_id}, {where}, {at_ms // 1000}.{at_ms % 1000:03} s"
+    kind = str(report.kind) if report.kind is not None else None
+    return Outcome(recording_id, "bad", report.message, kind, place, report.batches, report.duration_us // 1000)
+
+
+def _header_sha256(stream: BinaryIO) -> bytes | None:
+    stream.seek(0)
+    try:
+        return read_front(stream).header_sha256
+    except DamagedRecordingError:
+        return None
+
+
+def _hash_of(value: FieldValue) -> bytes | None:
+    try:
+        found = bytes.fromhex(value) if isinstance(value, str) else b""
+    except ValueError:
+        return None
+    return found if len(found) == 32 else None

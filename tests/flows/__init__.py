@@ -1,0 +1,1 @@
+"""Whole ways through the house, with the real services on real stores."""
