@@ -1,4 +1,4 @@
-"""A viewer's whole way: the recording's file, the gateway's own sender, the link's server, and the events that come out.
+"""A viewer's whole way: the recording's file, the gateway's sender, the link's server, and the events that come out.
 
 Only the session is a stand-in: a recording writer with its live feed.
 """
