@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import os
 import signal
 from pathlib import Path
 
@@ -54,9 +55,16 @@ async def _announce(gateway: Gateway) -> None:
     notify_ready()
 
 
+def name_the_user() -> None:
+    """Give the user id, which no password file knows, what asyncssh asks of every user: a name and a home."""
+    os.environ.setdefault("LOGNAME", "sallyport")
+    os.environ.setdefault("HOME", "/nonexistent")
+
+
 def main() -> None:
     """Entry point of the gateway process."""
     harden()
+    name_the_user()
     parser = argparse.ArgumentParser(prog="sallyport gateway", description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
     arguments = parser.parse_args()

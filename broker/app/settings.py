@@ -79,6 +79,7 @@ class LimitsSection:
     grant_hours: int = _setting("longest window of one grant", 12)
     autonomy_seconds: int = _setting("how long a session lives on without the control plane", 300)
     idle_seconds: int = _setting("a session without input ends after this time", 1800)
+    must_be_watched: bool = _setting("hold a session's input unless somebody at the plant watches", default=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -113,7 +113,7 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
     sealer = opened_keys.sealer
     limits = settings.limits
     policy = replace(
-        standard_rules(),
+        standard_rules(must_be_watched=limits.must_be_watched),
         autonomy=timedelta(seconds=limits.autonomy_seconds),
         idle=timedelta(seconds=limits.idle_seconds),
     )

@@ -5,7 +5,6 @@ Every `Send` is made together with the `Record` of the same bytes, here and nowh
 
 import json
 from dataclasses import dataclass, field, replace
-from enum import Enum, auto
 from typing import Final, assert_never
 
 from broker.gateway import contract as c
@@ -23,12 +22,6 @@ STATUS_REFUSED: Final = 126
 STATUS_FAILED: Final = 255
 _PIECE_BYTES: Final = 262_144  # a recording takes no batch above 1 MiB
 _REPORTED_CHARS: Final = 2_000  # an event is bounded; the recording holds the whole text
-
-
-class _End(Enum):
-    """Stands behind the engineer's last bytes when these wait."""
-
-    SIDE = auto()
 
 
 @dataclass(slots=True)
@@ -66,7 +59,7 @@ class ChannelMachine:
     _client_ended: bool = False
     _exit: c.ExitState | None = None
     _late_size: c.Resized | None = None
-    _from_client: list[bytes | _End] = field(default_factory=list)
+    _from_client: list[bytes | None] = field(default_factory=list)  # None: the engineer's side ends here
     _kept: bytearray = field(default_factory=bytearray)  # judged and let through, but the session was frozen by then
     _delayed: bool = False  # asked for while the session was frozen
     _decision: bool | None = None  # a hold was decided while the session was frozen
@@ -195,7 +188,7 @@ class ChannelMachine:
         for keys in waiting:
             if self.over:
                 break
-            commands += self.ended(Side.CLIENT, now) if isinstance(keys, _End) else self._judged(keys, now)
+            commands += self.ended(Side.CLIENT, now) if keys is None else self._judged(keys, now)
         return [*commands, *self._ends(now)]
 
     def thaw(self, now: c.Moment) -> list[c.Command]:
@@ -342,7 +335,7 @@ class ChannelMachine:
         if side is Side.TARGET:
             return [c.Record((self._frame(FrameKind.EOF, b"", now),)), c.SendEnd(self.number, Side.CLIENT)]
         if not self._opened or self.shared.frozen:
-            self._from_client.append(_End.SIDE)
+            self._from_client.append(None)
             return []
         self._client_ended = True
         if self._files is not None:

@@ -1,4 +1,4 @@
-"""Pure: what gateway and protocols say to each other: a protocol's description, and a session's events and commands.
+"""Pure: what gateway and protocols say to each other: a session's events and commands.
 
 A session is a machine: events in, commands out, in an order that the driver keeps. `Record` always stands before the
 `Send` of the same bytes.
@@ -14,33 +14,6 @@ from broker.gateway.permits import Lease, SessionPermit
 
 if TYPE_CHECKING:
     from recorder.frames import Frame
-
-
-@dataclass(frozen=True, slots=True)
-class OptionSpec:
-    """One setting of a target for this protocol, enough for a form: name, kind, default and help."""
-
-    name: str
-    kind: str
-    default: str | int | bool
-    help: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProtocolSpec:
-    """One protocol: how it is called, the door and port it enters and leaves by, and where its listener is found.
-
-    `listener` is `package.module:Class`; it is imported by the gateway alone, so that control can read a description
-    without loading a protocol engine.
-    """
-
-    name: str
-    title: str
-    door: int
-    default_port: int
-    channels: tuple[str, ...]
-    listener: str
-    options: tuple[OptionSpec, ...] = ()
 
 
 class Side(Enum):

@@ -21,6 +21,7 @@ from broker.gateway.knocks import Expectations, KnockListener
 from broker.gateway.local_cut import CutListener
 from broker.gateway.opener_link import OpenerLink
 from broker.gateway.permits import Admission, Denial
+from broker.gateway.spec import ProtocolSpec
 from broker.gateway.spool import Spool
 from broker.gateway.vendor_front import VendorFront, server_context
 from broker.gateway.watching import Watching
@@ -214,7 +215,7 @@ class Sessions:
 class Gateway:
     """`run` serves until it is cancelled; every session then ends with `gateway_stopped`."""
 
-    def __init__(self, config: GatewayConfig, specs: Sequence[c.ProtocolSpec]) -> None:
+    def __init__(self, config: GatewayConfig, specs: Sequence[ProtocolSpec]) -> None:
         """`specs` are the protocols whose listeners may be loaded. Raises ValueError when a socket has no protocol."""
         self._config = config
         known = {spec.name: spec for spec in specs}

@@ -5,8 +5,11 @@ from broker.policy.file_rules import FILE_DOWNLOAD, FILE_UPLOAD
 from broker.policy.model import AccessRule, Effect, PolicyRules
 
 
-def standard_rules(version: str = "1") -> PolicyRules:
-    """One approval by the plant; SSH shells, commands and files both ways, recorded, with the built-in rules."""
+def standard_rules(version: str = "1", *, must_be_watched: bool = False) -> PolicyRules:
+    """One approval by the plant; SSH shells, commands and files both ways, recorded, with the built-in rules.
+
+    `must_be_watched`: every session's input is held unless somebody at the plant watches.
+    """
     return PolicyRules(
         version=version,
         access=(
@@ -15,6 +18,7 @@ def standard_rules(version: str = "1") -> PolicyRules:
                 effect=Effect.ALLOW,
                 protocols=frozenset({"ssh"}),
                 channels=("shell", "exec", FILE_UPLOAD, FILE_DOWNLOAD),
+                must_be_watched=must_be_watched,
             ),
         ),
         commands={"ssh": linux_default(version)},

@@ -4,7 +4,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 import broker.protocols
-from broker.gateway.contract import ProtocolSpec
+from broker.gateway.spec import ProtocolSpec
 
 
 class BadProtocol(Exception):

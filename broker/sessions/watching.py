@@ -7,7 +7,7 @@ viewer takes what is sent, the gateway is told so (`here`): only then he counts 
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -132,7 +132,7 @@ class Watching:
         finally:
             self._running.discard(task)
             self._present.pop(watch.watch_id, None)
-            await asyncio.to_thread(self._live.end_watch, watch, reason, order.last)
+            await _to_its_end(asyncio.to_thread(self._live.end_watch, watch, reason, order.last))
         await write(watch_events.end(reason))
 
     async def take(
@@ -225,6 +225,19 @@ class Watching:
                 continue
             if data := watch_events.frames(order.take(found)):
                 await write(data)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Carry this through, also when the caller is cancelled meanwhile: a viewer may leave while the process stops."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 def _chunk(numbered: Iterator[Numbered], last: int) -> list[Numbered]:

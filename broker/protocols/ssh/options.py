@@ -6,7 +6,7 @@ CBC, SHA-1 MACs and compression are not offered at all.
 
 from typing import Final
 
-from broker.gateway.contract import OptionSpec
+from broker.gateway.spec import OptionSpec
 
 OPTIONS: Final[tuple[OptionSpec, ...]] = ()
 

@@ -32,3 +32,14 @@ def test_the_gateways_process_loads_no_database_and_no_web_framework() -> None:
         [sys.executable, "-c", probe], capture_output=True, text=True, check=True, timeout=60, cwd=root
     )
     assert printed.stdout.strip() == "[]"
+
+
+def test_a_user_without_an_entry_in_the_password_file_can_dial() -> None:
+    probe = (
+        "import asyncio, asyncssh, os; from broker.app.gateway_main import name_the_user; "
+        "os.getuid() == 0 and os.setresuid(61186, 61186, 61186); name_the_user(); "
+        "asyncio.run(asyncssh.SSHClientConnectionOptions.construct(None, username='maint', known_hosts=None))"
+    )
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[4])}
+    command = [sys.executable, "-c", probe]
+    subprocess.run(command, env=environment, check=True, timeout=60, cwd="/")

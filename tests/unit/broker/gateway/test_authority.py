@@ -163,3 +163,22 @@ async def test_orders_are_passed_on_and_those_that_come_too_early_are_kept() -> 
         assert one.orders == [Order(OrderKind.END, "ses_1", "revoked", 7)]
         assert one.authority.early_order("ses_1") == one.orders[0]
         assert one.authority.early_order("ses_1") is None
+
+
+async def test_nothing_that_comes_too_early_undoes_an_early_end() -> None:
+    async with rig() as one:
+        one.known = False
+        for kind in ("freeze", "cut", "freeze", "thaw", "message", "watch"):
+            one.control.order(kind, "ses_1", kind, 7, watch_id="wch_1" if kind == "watch" else "")
+        async with asyncio.timeout(5):
+            while len(one.orders) < 6:
+                await asyncio.sleep(0.01)
+        assert one.orders[-1] == Order(OrderKind.WATCH, "ses_1", "watch", 7, "wch_1")
+        early = one.authority.early_order("ses_1")
+        assert early is not None
+        assert early.kind is OrderKind.CUT
+        one.control.order("message", "ses_2", "hello", 7)
+        async with asyncio.timeout(5):
+            while len(one.orders) < 7:
+                await asyncio.sleep(0.01)
+        assert one.authority.early_order("ses_2") is None

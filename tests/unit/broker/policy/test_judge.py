@@ -63,6 +63,12 @@ def test_good_facts_give_a_permit_that_names_everything_and_demands_recording() 
     assert (verdict.rule_id, verdict.policy_version) == ("access.ssh-after-approval", "1")
 
 
+def test_a_rule_may_demand_that_somebody_watches() -> None:
+    verdict = judge(good_facts(), standard_rules(must_be_watched=True), NOON)
+    assert isinstance(verdict, Allow)
+    assert verdict.permit.duties == verdict.duties == (Duty.RECORD, Duty.WATCHED)
+
+
 @pytest.mark.parametrize(
     ("spoil", "code"),
     [
