@@ -127,7 +127,8 @@ def notices(facts: NoticeFacts, now: datetime) -> tuple[Notice, ...]:
 
 
 def _window(wish: Wish, duration: timedelta, now: datetime) -> Window:
-    starts_at = now if wish.starts_at is None else wish.starts_at
+    # Certificates count in whole seconds: a window that begins at once must not begin a moment after its approval.
+    starts_at = (now if wish.starts_at is None else wish.starts_at).replace(microsecond=0)
     if starts_at + duration <= now:
         raise errors.window_over()
     return Window(starts_at, starts_at + duration)

@@ -54,18 +54,24 @@ def door_server(lab: Lab) -> socket.socket:
 
 
 @pytest.fixture
-def guard(lab: Lab) -> Peer:
-    return lab.peer("guard")
+def guard(lab: Lab) -> Iterator[Peer]:
+    peer = lab.peer("guard")
+    yield peer
+    peer.socket.close()
 
 
 @pytest.fixture
-def gateway(lab: Lab) -> Peer:
-    return lab.peer("gateway")
+def gateway(lab: Lab) -> Iterator[Peer]:
+    peer = lab.peer("gateway")
+    yield peer
+    peer.socket.close()
 
 
 @pytest.fixture
-def control(lab: Lab) -> Peer:
-    return lab.peer("control")
+def control(lab: Lab) -> Iterator[Peer]:
+    peer = lab.peer("control")
+    yield peer
+    peer.socket.close()
 
 
 def knock_id() -> str:
