@@ -1,6 +1,7 @@
 """Control's end of the guard's socket: sends rosters and revocations, takes in accepted knocks and status."""
 
 import asyncio
+import contextlib
 import socket
 import threading
 from collections import deque
@@ -172,10 +173,9 @@ class KnockLinkService:
                 await self._send(link, revoke_message(device_id))
             for message in await asyncio.to_thread(self._roster):
                 await self._send(link, message)
-            try:
-                await asyncio.wait_for(link.wake.wait(), self._push_every_seconds)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._push_every_seconds):
+                    await link.wake.wait()
 
     def _roster(self) -> list[Message]:
         facts = self._source.roster_facts()
@@ -186,4 +186,6 @@ class KnockLinkService:
     @staticmethod
     async def _send(link: _Link, message: Message) -> None:
         link.writer.write(encode(message))
-        await asyncio.wait_for(link.writer.drain(), _WRITE_SECONDS)
+        # Not `wait_for`: it forgets a cancellation that comes as the drain ends, and control would not stop.
+        async with asyncio.timeout(_WRITE_SECONDS):
+            await link.writer.drain()

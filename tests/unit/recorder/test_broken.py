@@ -54,6 +54,7 @@ def test_a_file_cut_at_any_byte_is_marked_at_the_exact_end_of_its_last_whole_rec
         assert report.anchored_batches == made.anchored_batches
 
 
+@pytest.mark.exhaustive
 def test_every_single_byte_flip_in_a_marked_file_is_found(sample: Sample) -> None:
     data = sample.path.read_bytes()[: -SEALED_BYTES - 40]
     sample.path.write_bytes(data)

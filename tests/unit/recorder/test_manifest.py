@@ -2,7 +2,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.errors import DamagedRecordingError, RecordingError
@@ -27,6 +27,7 @@ from recorder.manifest import (
 )
 from recorder.seal import SealedKey, Signer
 from recorder.testing import FixedRandom, sample_header
+from tests.examples import examples
 
 SIGNER = Signer.generate(FixedRandom())
 KEY = SealedKey(bytes(32), bytes(32), bytes(48))
@@ -158,7 +159,7 @@ def test_a_reason_is_a_code(reason: str) -> None:
     assert refusal.value.code == "bad_reason"
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.binary(max_size=20))
 def test_only_a_whole_footer_announces_a_trailer(footer: bytes) -> None:
     assert trailer_bytes(footer) is None

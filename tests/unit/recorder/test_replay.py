@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.errors import DamagedRecordingError
@@ -12,6 +12,7 @@ from recorder.report import State
 from recorder.seal import generate_recipient
 from recorder.testing import FixedRandom, sample_header, write_sample
 from recorder.writer import RecordingWriter, WriterSettings
+from tests.examples import examples
 
 
 def test_a_recording_replays_exactly_what_was_written(tmp_path: Path) -> None:
@@ -28,7 +29,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(steps, st.integers(1, 5))
 def test_any_turns_come_back_in_order(
     tmp_path_factory: pytest.TempPathFactory, raw: list[list[tuple[FrameKind, int, bytes]]], every: int

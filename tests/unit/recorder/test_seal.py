@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.errors import DamagedRecordingError
@@ -14,6 +14,7 @@ from recorder.seal import (
     seal_data_key,
 )
 from recorder.testing import FixedRandom
+from tests.examples import examples
 
 DATA_KEY = bytes(range(32))
 
@@ -80,7 +81,7 @@ def test_the_chain_depends_on_every_link_and_their_order() -> None:
     assert next_chain(next_chain(one, one), two) != next_chain(next_chain(one, two), one)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.binary(max_size=100), st.integers(0, 511))
 def test_a_signature_with_any_bit_changed_is_refused(message: bytes, bit: int) -> None:
     signer = Signer.generate(FixedRandom())

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.batches import Batch, seal_batch
@@ -18,6 +18,7 @@ from recorder.testing import FixedRandom, Sample, write_sample
 from recorder.verify import main, verify
 from recorder.walk import SignedRecord, read_front, read_records
 from recorder.writer import WriterSettings
+from tests.examples import examples
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,7 @@ def test_a_whole_recording_is_sealed(sample: Sample) -> None:
         assert report.is_decrypted is unsealed
 
 
+@pytest.mark.exhaustive
 def test_every_single_byte_flip_in_a_small_recording_is_found_and_named(sample: Sample) -> None:
     data = sample.path.read_bytes()
     for position in range(len(data)):
@@ -105,7 +107,7 @@ def test_every_single_byte_flip_in_a_small_recording_is_found_and_named(sample: 
                 assert report.first_bad_batch == number, where
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.floats(0, 1, exclude_max=True), st.integers(1, 255))
 def test_a_byte_flip_in_a_larger_recording_is_found(large: Sample, where: float, change: int) -> None:
     whole = large.path.read_bytes()
@@ -125,6 +127,7 @@ def test_a_byte_flip_in_a_larger_recording_is_found(large: Sample, where: float,
         )
 
 
+@pytest.mark.exhaustive
 def test_a_recording_cut_at_any_byte_is_never_sealed_and_its_whole_batches_are_counted(sample: Sample) -> None:
     data = sample.path.read_bytes()
     front, records = pieces(data)

@@ -2,7 +2,7 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.batches import Batch
@@ -18,6 +18,7 @@ from recorder.walk import (
     read_front,
     read_records,
 )
+from tests.examples import examples
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_zeros_behind_the_last_record_are_a_torn_write_and_other_bytes_are_damag
         assert record.is_torn is is_torn
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.binary(max_size=400))
 def test_arbitrary_bytes_are_not_a_recording_and_raise_nothing_else(data: bytes) -> None:
     for prefix in (b"", b"SALYREC1", b"SALYREC1\0\0\0\5"):
@@ -73,7 +74,7 @@ def test_arbitrary_bytes_are_not_a_recording_and_raise_nothing_else(data: bytes)
             read_front(io.BytesIO(prefix + data))
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.binary(max_size=400), st.sampled_from([b"", b"B", b"H", b"S"]))
 def test_arbitrary_bytes_behind_a_header_never_make_a_batch(data: bytes, tag: bytes) -> None:
     for _, record in read_records(io.BytesIO(tag + data), 0, len(tag + data)):

@@ -2,10 +2,11 @@ from io import BytesIO
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.adapters.sealed_stream import CHUNK_BYTES, OpeningReader, SealingWriter, StreamBroken
+from tests.examples import examples
 
 KEY = X25519PrivateKey.generate()
 HEAD = 26 + 64
@@ -31,7 +32,7 @@ def _opened(sealed: bytes, size: int = -1) -> bytes:
     return b"".join(parts)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.lists(st.sampled_from([0, 1, 1000, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1]), max_size=4))
 def test_what_was_written_comes_out(sizes: list[int]) -> None:
     content = [bytes([number + 1]) * size for number, size in enumerate(sizes)]

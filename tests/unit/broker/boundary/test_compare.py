@@ -5,17 +5,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.boundary.check import check
 from broker.boundary.compare import Findings, Kind
 from broker.boundary.model import BrokerLeg, Format, OtherTraffic, ZonePlan
 from broker.boundary.testing import a_plan, exported_iptables, exported_nftables, nft_text
+from tests.examples import examples
 from tests.unit.broker.boundary.plans import plans
 
 IPTABLES = pytest.mark.parametrize("rules_format", [Format.IPTABLES, Format.IP6TABLES])
-SETTINGS = settings(max_examples=40, deadline=None)
+SETTINGS = examples(40)
 
 
 def nft(document: dict[str, Any], plan: ZonePlan | None = None) -> Findings:

@@ -2,11 +2,12 @@ import ipaddress
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from broker.boundary.model import BrokerLeg, Endpoint, OutsideNetwork, PlantZone, ZonePlan
 from broker.boundary.testing import a_plan
 from broker.kernel.errors import Invalid
+from tests.examples import examples
 from tests.unit.broker.boundary.plans import plans
 
 ADDRESS, NETWORK = ipaddress.ip_address, ipaddress.ip_network
@@ -94,7 +95,7 @@ def test_a_name_may_not_begin_a_new_line() -> None:
             OutsideNetwork(name, "off0")
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(plans())
 def test_the_ports_of_its_targets_are_always_guarded(plan: ZonePlan) -> None:
     for zone in plan.zones:

@@ -1,11 +1,12 @@
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 
 from broker.boundary.canonical import Verdict
 from broker.boundary.model import Format, OtherTraffic, ZonePlan
 from broker.boundary.rules import MOST_PORTS_IN_RULE, REFUSALS, ChainName, PlannedRule, planned_chains
 from broker.boundary.testing import a_plan
+from tests.examples import examples
 from tests.unit.broker.boundary.plans import plans
 
 
@@ -13,7 +14,7 @@ def rules_of(plan: ZonePlan, chain: ChainName, rules_format: Format = Format.NFT
     return next(planned.rules for planned in planned_chains(plan, rules_format) if planned.name is chain)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(plans())
 def test_new_connections_are_accepted_from_the_brokers_interface_and_address_to_one_target_only(plan: ZonePlan) -> None:
     starting = [
@@ -43,7 +44,7 @@ def test_new_connections_are_accepted_from_the_brokers_interface_and_address_to_
         }
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(plans())
 def test_every_guarded_port_is_refused_by_prefix_and_by_interface_before_anything_wider(plan: ZonePlan) -> None:
     refused = [p.rule for p in rules_of(plan, ChainName.FORWARD) if p.rule.action.text == ChainName.BYPASS.value]
@@ -64,7 +65,7 @@ def test_every_guarded_port_is_refused_by_prefix_and_by_interface_before_anythin
     assert all(rule.states is None for rule in refused)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(plans())
 def test_no_rule_has_more_ports_than_iptables_can_hold(plan: ZonePlan) -> None:
     for chain in planned_chains(plan):

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.devices.certificates import spki
@@ -25,6 +25,7 @@ from broker.knock_link.messages import (
 from broker.knock_link.model import RosterFacts, RosterGrant
 from spa_knock.guard.roster import Assembly
 from spa_knock.link.framing import Decoder, encode
+from tests.examples import examples
 
 PUBLIC_KEY = spki(ed25519.Ed25519PrivateKey.generate().public_key())
 EMPTY = RosterFacts("00" * 8, (bytes(32),), (), ())
@@ -52,7 +53,7 @@ def test_an_empty_roster_is_one_part_that_shuts_everybody_out() -> None:
     assert (message["version"], message["expires_at_ms"]) == (7, milliseconds(NOON))
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(count=st.integers(min_value=0, max_value=400), grants_each=st.integers(min_value=0, max_value=5))
 def test_however_many_devices_the_guard_understands_every_part_and_gets_all_of_them(
     count: int, grants_each: int

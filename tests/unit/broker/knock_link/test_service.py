@@ -187,6 +187,28 @@ async def test_a_knock_is_recorded_and_a_status_is_kept(world: World, built: Bui
         guard.close()
 
 
+@pytest.mark.parametrize("steps", range(6))
+async def test_a_link_that_is_just_sending_ends_when_control_stops(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    """The stop comes some steps of the loop before, as, or after the roster is on its way."""
+    sending = asyncio.Event()
+    drain = asyncio.StreamWriter.drain
+
+    async def slow_drain(writer: asyncio.StreamWriter) -> None:
+        sending.set()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await drain(writer)
+
+    monkeypatch.setattr(asyncio.StreamWriter, "drain", slow_drain)
+    async with asyncio.timeout(PATIENCE_SECONDS) as patience, served(world, tmp_path) as link:
+        guard = await link.guard()
+        await sending.wait()
+    assert not patience.expired()
+    guard.close()
+
+
 async def test_an_unproved_knock_is_not_recorded_and_the_link_stays(
     world: World, built: BuiltDevice, tmp_path: Path
 ) -> None:

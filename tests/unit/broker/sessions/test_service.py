@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -488,5 +489,6 @@ def test_only_an_engineer_may_hold_a_session(plant: Plant) -> None:
 
 def test_requests_and_proofs_show_no_bytes(plant: Plant) -> None:
     request = plant.a_client(plant.a_grant()).connect()
-    assert "b'" not in repr(request)
+    # An id may end in a b before its quote: what counts is a quote that opens after the b.
+    assert re.search(r"(?<!\w)b['\"]", repr(request)) is None
     assert blob_of(plant.a_client(plant.a_grant()).certificate_line)
