@@ -25,6 +25,8 @@ LEASE_SECONDS: Final = 15.0
 HOLD_SECONDS: Final = 300.0
 RENEW_SECONDS: Final = 5.0
 DELIVER_SECONDS: Final = 10.0
+PING_SECONDS: Final = 10.0
+_PING_EVERY_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 1.0
 _MOST_REFUSALS: Final = 5
 _MOST_COMMAND_CHARS: Final = 4_000
@@ -172,9 +174,10 @@ class Authority:
         return self._link.up.is_set()
 
     async def run(self) -> None:
-        """Keeps the link and delivers the spool until cancelled."""
+        """Keeps the link, listens whether control still answers, and delivers the spool, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._link.run())
+            tasks.create_task(self._ping())
             tasks.create_task(self._deliver())
 
     async def admit(self, request: AdmitRequest) -> Admission | Denial:
@@ -265,6 +268,18 @@ class Authority:
         except PeerSilent:
             self._link.drop()  # a control that hangs counts as gone: the next link tells whether it is back
             raise
+
+    async def _ping(self) -> None:
+        """A control that hangs holds its connections: only a question that nobody answers shows that it is gone."""
+        while True:
+            await self._link.up.wait()
+            await asyncio.sleep(_PING_EVERY_SECONDS)
+            try:
+                await self._ask({"type": "ping"}, PING_SECONDS)
+            except PeerSilent as error:
+                _log.warning("control_silent", error=str(error))
+            except PeerRefused:
+                continue  # whoever refuses is there
 
     def _keep(self, message: Mapping[str, object]) -> None:
         try:

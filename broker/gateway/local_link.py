@@ -40,7 +40,10 @@ class LocalLink:
         on_message: Callable[[Message], None] = lambda message: None,
         on_change: Callable[[bool], None] = lambda up: None,
     ) -> None:
-        """`greeting` is sent first on every connection; `on_message` gets what answers no request."""
+        """`greeting` is sent first on every connection, and the link is up once a `welcome` answered it: a listening
+        socket may outlive its process, and the kernel connects to it all the same. Without a greeting a connection
+        is a link. `on_message` gets what answers no request.
+        """
         self._path = path
         self._greeting = greeting
         self._on_message = on_message
@@ -96,24 +99,37 @@ class LocalLink:
         decoder = Decoder()
         try:
             greeting = self._greeting()
-            if greeting is not None:
+            if greeting is None:
+                self._came_up(writer)
+            else:
                 writer.write(encode(greeting))
-            self._writer = writer
-            self.up.set()
-            self._on_change(True)
             while data := await reader.read(_READ_BYTES):
                 for message in decoder.feed(data):
-                    self._received(message)
+                    if self._writer is not None:
+                        self._received(message)
+                    elif message.get("type") == "welcome":
+                        self._came_up(writer)
+                    else:
+                        return
         except (FramingError, OSError):
             pass
         finally:
-            self._writer = None
-            self.up.clear()
-            for future in self._waiting.values():
-                if not future.done():
-                    future.set_exception(PeerSilent(f"{self._path.name} closed the link"))
             writer.transport.abort()
-            self._on_change(False)
+            if self._writer is not None:
+                self._went_down()
+
+    def _came_up(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self.up.set()
+        self._on_change(True)
+
+    def _went_down(self) -> None:
+        self._writer = None
+        self.up.clear()
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(PeerSilent(f"{self._path.name} closed the link"))
+        self._on_change(False)
 
     def _received(self, message: Message) -> None:
         request = message.get("id")

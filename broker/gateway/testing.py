@@ -173,12 +173,17 @@ class FakeAuthority:
         try:
             while data := await reader.read(65_536):
                 for message in decoder.feed(data):
-                    self.asked.append(message)
+                    if message["type"] != "ping":
+                        self.asked.append(message)
                     if message["type"] in ("watching", "watch_ended"):
                         await self._watch(message, decoder, reader, writer)
                         return
-                    if not self.silent and (answer := self._answer(message)) is not None:
-                        writer.write(encode({**answer, "id": message["id"]}))
+                    if self.silent:
+                        continue
+                    if message["type"] == "hello":
+                        writer.write(encode({"type": "welcome"}))
+                    else:
+                        writer.write(encode({**self._answer(message), "id": message["id"]}))
                 async with self.changed:
                     self.changed.notify_all()
         except ConnectionError:
@@ -206,10 +211,10 @@ class FakeAuthority:
         async with self.changed:
             self.changed.notify_all()
 
-    def _answer(self, message: Message) -> Message | None:
+    def _answer(self, message: Message) -> Message:
         match message["type"]:
-            case "hello":
-                return None
+            case "ping":
+                return {"type": "answer"}
             case "admit":
                 return self._admit(message)
             case "lease":

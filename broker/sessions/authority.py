@@ -1,7 +1,8 @@
 """The server of the link between gateway and control: a gateway worker connects, says who it is, and asks; or it sends
 the frames of one watch on a connection of its own.
 
-Every request is answered once, by its `id`; orders go the other way when they are committed. The services are called
+A hello is answered by a `welcome`, every request once, by its `id`; orders go the other way when they are committed.
+The services are called
 in threads, at most 16 at a time for a link, so a slow database slows that gateway's new sessions and nothing else.
 """
 
@@ -145,6 +146,7 @@ class AuthorityServer:
         if before is not None:
             before.writer.transport.abort()
         self._links[hello.identity.worker] = link
+        link.send(messages.welcome())
         _log.info("gateway_connected", worker=hello.identity.worker, sessions=len(hello.sessions))
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -182,6 +184,9 @@ class AuthorityServer:
     ) -> None:
         while True:
             for message in waiting:
+                if message.get("type") == "ping":
+                    link.send({**messages.taken(), "id": message.get("id")})
+                    continue
                 await link.slots.acquire()
                 tasks.create_task(self._answer(link, message))
             data = await reader.read(_READ_BYTES)

@@ -190,8 +190,13 @@ def hold_refused() -> Message:
     return {"type": "answer", "decision": "refuse"}
 
 
+def welcome() -> Message:
+    """The answer to a hello: somebody listens on this socket, and not only the kernel."""
+    return {"type": "welcome"}
+
+
 def taken() -> Message:
-    """The answer to `ended` and `report`."""
+    """The answer to `ended`, `report` and `ping`."""
     return {"type": "answer"}
 
 

@@ -62,7 +62,7 @@ class FrameLine:
         self._waiting += messages
 
     async def next(self) -> list[Numbered]:
-        """The next frames. Raises LineEnded, FrameLineError, FramingError or OSError. May be cancelled and repeated."""
+        """The next frames. Raises LineEnded, FrameLineError or FramingError. May be cancelled and repeated."""
         while True:
             while self._waiting:
                 message = self._waiting.pop(0)
@@ -70,7 +70,10 @@ class FrameLine:
                     raise LineEnded(_end_of(message))
                 if found := self._assembler.feed(message):
                     return found
-            data = await self._reader.read(_READ_BYTES)
+            try:
+                data = await self._reader.read(_READ_BYTES)
+            except ConnectionError:  # the gateway gave up with something of ours unread: it is not the viewer who left
+                raise LineEnded("lost") from None
             if not data:
                 raise LineEnded("lost")
             self._waiting += self._decoder.feed(data)

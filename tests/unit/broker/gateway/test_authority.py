@@ -1,12 +1,13 @@
 """The link to control: admission read strictly, orders passed on, and a spool that arrives once and in order."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from broker.gateway import authority
 from broker.gateway.authority import AdmitRequest, Authority, Order, OrderKind, RecordingFacts, SshProof
 from broker.gateway.local_link import PeerRefused, PeerSilent
 from broker.gateway.permits import BadAnswer
@@ -48,13 +49,19 @@ async def rig() -> AsyncIterator[Rig]:
         await one.control.start()
         task = asyncio.create_task(one.authority.run())
         try:
-            await one.control.until(lambda: bool(one.control.asked))
+            await until(lambda: one.authority.is_up)
             yield one
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             await one.control.stop()
             one.spool.close()
+
+
+async def until(ready: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not ready():
+            await asyncio.sleep(0.01)
 
 
 def answering(one: Rig, answer: Message) -> None:
@@ -113,6 +120,18 @@ async def test_a_silent_control_refuses_holds_and_counts_as_gone() -> None:
         assert await one.authority.renew("ses_1") is None
         with pytest.raises(PeerSilent):
             await one.authority.admit(REQUEST)
+
+
+async def test_a_control_that_hangs_is_noticed_though_nothing_is_asked_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authority, "_PING_EVERY_SECONDS", 0.02)
+    monkeypatch.setattr(authority, "PING_SECONDS", 0.1)
+    async with rig() as one:
+        await asyncio.sleep(0.3)
+        assert one.changes == [True]
+        one.control.silent = True
+        await until(lambda: one.changes == [True, False])
+        await asyncio.sleep(0.3)  # its socket still takes connections
+        assert one.changes == [True, False]
 
 
 async def test_a_command_too_long_to_be_read_is_not_asked_about() -> None:

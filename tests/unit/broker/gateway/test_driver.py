@@ -97,7 +97,7 @@ async def rig() -> AsyncIterator[Rig]:
         await one.control.start()
         task = asyncio.create_task(one.authority.run())
         try:
-            await one.control.until(lambda: bool(one.control.asked))
+            await until(lambda: one.authority.is_up)
             yield one
         finally:
             task.cancel()

@@ -1,6 +1,7 @@
 """The link: pairs answers, reconnects, and fails requests while it is down."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -96,7 +97,11 @@ async def test_the_link_comes_back_greets_again_and_tells_both() -> None:
     greeted: list[Message] = []
     with short_folder() as folder:
         link = LocalLink(folder / "s", greeting=lambda: {"type": "hello"}, on_change=changes.append)
-        handler: Handler = lambda m: greeted.append(m)  # type: ignore[func-returns-value]  # noqa: E731
+
+        def handler(message: Message) -> Message | None:
+            greeted.append(message)
+            return {"type": "welcome"} if message["type"] == "hello" else None
+
         async with running(link):
             with pytest.raises(PeerSilent):
                 await link.ask({"type": "x"}, 1)
@@ -109,6 +114,35 @@ async def test_the_link_comes_back_greets_again_and_tells_both() -> None:
                     await waiting
     assert changes == [True, False, True, False]
     assert sum(m["type"] == "hello" for m in greeted) == 2
+
+
+async def test_a_socket_that_outlived_its_process_is_no_link() -> None:
+    changes: list[bool] = []
+    with short_folder() as folder, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "s"))
+        listener.listen()
+        link = LocalLink(folder / "s", greeting=lambda: {"type": "hello"}, on_change=changes.append)
+        async with running(link):
+            await asyncio.sleep(0.3)
+            assert not link.up.is_set()
+            with pytest.raises(PeerSilent):
+                await link.ask({"type": "x"}, 1)
+            process, _ = await asyncio.get_running_loop().run_in_executor(None, listener.accept)
+            with process:
+                process.sendall(encode({"type": "welcome"}))
+                await asyncio.wait_for(link.up.wait(), 5)
+                assert changes == [True]
+
+
+async def test_a_peer_that_does_not_welcome_is_no_link() -> None:
+    changes: list[bool] = []
+    with short_folder() as folder:
+        link = LocalLink(folder / "s", greeting=lambda: {"type": "hello"}, on_change=changes.append)
+        async with peer(folder / "s", lambda m: {"type": "order", "order": "thaw"}) as writers, running(link):
+            async with asyncio.timeout(5):
+                while len(writers) < 2:
+                    await asyncio.sleep(0.02)
+    assert changes == []
 
 
 async def test_what_answers_nothing_is_handed_on() -> None:

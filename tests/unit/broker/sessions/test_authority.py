@@ -42,6 +42,12 @@ class Gateway:
                 self.waiting += self.decoder.feed(data)
         return self.waiting.pop(0)
 
+    async def greet(self, hello: dict[str, object]) -> None:
+        self.send(hello)
+        answer = await self.receive()
+        assert answer is not None
+        assert answer["type"] == "welcome"
+
     async def ask(self, message: dict[str, object], number: int = 1) -> dict[str, object]:
         self.send({**message, "id": number})
         answer = await self.receive()
@@ -134,7 +140,7 @@ async def test_a_session_is_admitted_leased_reported_and_ended_over_the_link(pla
     laptop = plant.a_client(plant.a_grant())
     async with serving(plant, tmp_path) as (_, connect):
         gateway = await connect()
-        gateway.send(HELLO)
+        await gateway.greet(HELLO)
         admitted = await gateway.ask(admit_message(laptop.connect()))
         assert admitted["verdict"] == "allow"
         lease = await gateway.ask(lease_message(admitted), 2)
@@ -169,7 +175,7 @@ async def test_a_session_is_admitted_leased_reported_and_ended_over_the_link(pla
 async def test_what_is_not_understood_is_answered_as_failed_and_the_link_stays(plant: Plant, tmp_path: Path) -> None:
     async with serving(plant, tmp_path) as (_, connect):
         gateway = await connect()
-        gateway.send(HELLO)
+        await gateway.greet(HELLO)
         for number, message in enumerate(({"type": "bark"}, {"type": "admit"}, {"type": "lease"}, {"type": "ended"})):
             answer = await gateway.ask(dict(message), number)
             assert (answer["type"], answer["code"]) == ("failed", "invalid")
@@ -177,10 +183,19 @@ async def test_what_is_not_understood_is_answered_as_failed_and_the_link_stays(p
         assert unknown["code"] == "not_found"
 
 
+async def test_a_hello_is_welcomed_and_a_ping_answered_while_the_database_is_away(plant: Plant, tmp_path: Path) -> None:
+    async with serving(plant, tmp_path) as (_, connect):
+        gateway = await connect()
+        await gateway.greet(HELLO)
+        plant.world.database.close()
+        plant.world.database.engine.dispose()
+        assert (await gateway.ask({"type": "ping"}, 7))["type"] == "answer"
+
+
 async def test_a_fault_on_our_side_is_answered_without_its_words(plant: Plant, tmp_path: Path) -> None:
     async with serving(plant, tmp_path) as (_, connect):
         gateway = await connect()
-        gateway.send(HELLO)
+        await gateway.greet(HELLO)
         await gateway.ask({"type": "renew", "session_id": "ses_x"})
         plant.world.database.close()
         plant.world.database.engine.dispose()
@@ -210,7 +225,7 @@ async def test_who_does_not_say_hello_is_not_heard(plant: Plant, tmp_path: Path,
 async def test_broken_framing_ends_the_link(plant: Plant, tmp_path: Path) -> None:
     async with serving(plant, tmp_path) as (server, connect):
         gateway = await connect()
-        gateway.send(HELLO)
+        await gateway.greet(HELLO)
         await gateway.ask({"type": "renew", "session_id": "ses_x"})
         gateway.writer.write(b"\xff\xff\xff\xff")
         assert await gateway.receive() is None
@@ -221,9 +236,9 @@ async def test_orders_reach_the_worker_of_their_session_from_any_thread(plant: P
     admitted = plant.admitted()
     async with serving(plant, tmp_path) as (server, connect):
         other = await connect()
-        other.send(HELLO | {"worker": "w2"})
+        await other.greet(HELLO | {"worker": "w2"})
         gateway = await connect()
-        gateway.send(HELLO | {"sessions": [admitted.session_id]})
+        await gateway.greet(HELLO | {"sessions": [admitted.session_id]})
         await until(lambda: server.workers == {"w1", "w2"})
         await asyncio.to_thread(plant.sessions.end_sessions_of_device, plant.laptop.device.id, "device_suspended")
         order = await gateway.receive()
@@ -241,7 +256,7 @@ async def test_an_order_that_nobody_heard_is_told_at_the_next_hello(plant: Plant
     async with serving(plant, tmp_path) as (_, connect):
         plant.sessions.order_end(admitted.session_id, "grant_revoked")
         gateway = await connect()
-        gateway.send(HELLO | {"sessions": [admitted.session_id]})
+        await gateway.greet(HELLO | {"sessions": [admitted.session_id]})
         order = await gateway.receive()
         assert order is not None
         assert (order["session_id"], order["reason"]) == (admitted.session_id, "grant_revoked")
@@ -250,10 +265,10 @@ async def test_an_order_that_nobody_heard_is_told_at_the_next_hello(plant: Plant
 async def test_a_new_link_of_a_worker_takes_the_place_of_the_old_one(plant: Plant, tmp_path: Path) -> None:
     async with serving(plant, tmp_path) as (server, connect):
         old = await connect()
-        old.send(HELLO)
+        await old.greet(HELLO)
         await old.ask({"type": "renew", "session_id": "ses_x"})
         new = await connect()
-        new.send(HELLO | {"boot_id": "boot-2"})
+        await new.greet(HELLO | {"boot_id": "boot-2"})
         assert (await new.ask({"type": "renew", "session_id": "ses_x"}))["type"] == "failed"
         assert await old.receive() is None
         assert server.workers == {"w1"}
@@ -266,7 +281,7 @@ async def test_sessions_that_a_gateway_does_not_hold_any_more_are_closed_after_a
     plant.pass_time(seconds=1)
     async with serving(plant, tmp_path, missing_seconds=0.05) as (_, connect):
         gateway = await connect()
-        gateway.send(HELLO)
+        await gateway.greet(HELLO)
         await until(lambda: plant.sessions.get(admitted.session_id).record.state is SessionState.CLOSED)
 
 
