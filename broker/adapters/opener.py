@@ -3,13 +3,75 @@
 import contextlib
 import socket
 import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from broker.kernel.errors import Unavailable
 from spa_knock.link.framing import Decoder, FramingError, encode
 
 _TIMEOUT_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True)
+class OpenWindow:
+    """A door that is open for one address. knock_ids: those that hold it, the last to end first, at most four."""
+
+    door: int
+    address: str
+    port: int
+    milliseconds_left: int
+    knock_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class OpenWay:
+    """A target that the gateway may reach."""
+
+    address: str
+    port: int
+    milliseconds_left: int
+
+
+@dataclass(frozen=True)
+class OpenerStatus:
+    """What the kernel counted, in packets by stage, and what it holds; of long lists the first 128."""
+
+    rules_are_whole: bool
+    counters: Mapping[str, int]
+    windows: tuple[OpenWindow, ...]
+    windows_total: int
+    ways: tuple[OpenWay, ...]
+    ways_total: int
+    revoked_total: int
+    used_nonces_total: int
+
+    @classmethod
+    def from_json(cls, answer: Mapping[str, Any]) -> "OpenerStatus":
+        """Raises KeyError, TypeError or ValueError for anything that is not complete."""
+        return cls(
+            rules_are_whole=answer["rules"] == "whole",
+            counters={str(name): int(count) for name, count in dict(answer["counters"]).items()},
+            windows=tuple(
+                OpenWindow(
+                    int(one["door"]),
+                    str(one["address"]),
+                    int(one["port"]),
+                    int(one["milliseconds_left"]),
+                    tuple(str(knock_id) for knock_id in one["knock_ids"]),
+                )
+                for one in answer["windows"]
+            ),
+            windows_total=int(answer["windows_total"]),
+            ways=tuple(
+                OpenWay(str(one["address"]), int(one["port"]), int(one["milliseconds_left"]))
+                for one in answer["egress"]
+            ),
+            ways_total=int(answer["egress_total"]),
+            revoked_total=int(answer["revoked_total"]),
+            used_nonces_total=int(answer["used_nonces_total"]),
+        )
 
 
 class Opener:
@@ -22,14 +84,14 @@ class Opener:
         self._decoder = Decoder()
 
     def allow_egress(self, address: str, port: int, seconds: int) -> None:
-        """Let the gateway start connections to one address and port for some seconds.
+        """Let the gateway connect to one address and port for some seconds; what runs then ends in the kernel.
 
         Raises Unavailable when the opener refuses or does not answer.
         """
         self._ask({"type": "egress", "address": address, "port": port, "seconds": seconds})
 
     def end_egress(self, address: str, port: int) -> None:
-        """Stop new connections of the gateway to one address and port; raises Unavailable."""
+        """Stop the gateway's connections to one address and port, running ones too; raises Unavailable."""
         self._ask({"type": "egress_close", "address": address, "port": port})
 
     def revoke(self, mark: int) -> None:
@@ -52,12 +114,20 @@ class Opener:
         """Reset the gateway's connections to one address and port, and stop new ones; raises Unavailable."""
         self._ask({"type": "egress_reset", "address": address, "port": port})
 
+    def status(self) -> OpenerStatus:
+        """What the kernel counted and holds; raises Unavailable. At most two a second are answered."""
+        answer = self._ask({"type": "status"})
+        try:
+            return OpenerStatus.from_json(answer)
+        except (KeyError, TypeError, ValueError):
+            raise Unavailable("opener.no_answer", "The firewall writer's status makes no sense.") from None
+
     def close(self) -> None:
         """Give the connection back."""
         with self._lock:
             self._drop()
 
-    def _ask(self, message: dict[str, object]) -> None:
+    def _ask(self, message: dict[str, object]) -> Mapping[str, Any]:
         with self._lock:
             try:
                 answer = self._exchange(message)
@@ -74,6 +144,7 @@ class Opener:
         if answer.get("type") != "done":
             code = str(answer.get("code", "unknown"))
             raise Unavailable("opener.refused", f"The firewall writer refused: {code}.", {"reason": code})
+        return answer
 
     def _exchange(self, message: dict[str, object]) -> dict[str, object]:
         if self._socket is None:

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from broker.app import boundary_commands, console_client, host_cut, keys, settings, units
+from broker.app import boundary_commands, console_client, host_cut, host_knock, keys, knock_commands, settings, units
 from broker.app.cli import DEFAULT_CONFIG
 from broker.app.errors import CommandError
 from broker.app.layout import Layout
@@ -24,6 +24,7 @@ recordings_app = typer.Typer(no_args_is_help=True, help="Read recordings of sess
 app.add_typer(audit_app, name="audit")
 app.add_typer(recordings_app, name="recordings")
 app.add_typer(boundary_commands.app, name="boundary")
+app.add_typer(knock_commands.app, name="knock")
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="The site's settings file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
@@ -34,6 +35,7 @@ _REFUSALS = (
     keys.AlreadyInitialised,
     CommandError,
     host_cut.HostCutError,
+    host_knock.HostKnockError,
     SallyportError,
 )
 

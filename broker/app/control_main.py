@@ -14,7 +14,7 @@ import structlog
 import uvicorn
 from fastapi import APIRouter
 
-from broker.app import faces, logs, metrics, migrations, wiring
+from broker.app import faces, knock_status, logs, metrics, migrations, wiring
 from broker.app.house import House
 from broker.app.layout import Layout
 from broker.app.settings import Settings, load
@@ -94,6 +94,8 @@ async def _serve(settings: Settings, house: House) -> None:
     layout, sockets = Layout.of(settings), listen_sockets()
     (plant,), (vendor,) = sockets["plant"], sockets["vendor"]
     (authority,), (knock_link,) = sockets["authority"], sockets["knock_link"]
+    (status_socket,) = sockets["knock_status"]
+    knocks_shown = knock_status.StatusListener(lambda: knock_status.built(house), uid=0)
     # A viewer whose network is gone must not count as somebody who watches; accepted connections inherit this.
     plant.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _VIEWER_TIMEOUT_MS)
     read_metrics = metrics.router(metrics.SiteMetrics(house, layout), metrics.token_of(settings.metrics.token_file))
@@ -110,6 +112,7 @@ async def _serve(settings: Settings, house: House) -> None:
         background = [
             tasks.create_task(house.knock_link.serve(knock_link)),
             tasks.create_task(house.authority.serve(authority)),
+            tasks.create_task(knocks_shown.serve(status_socket)),
             tasks.create_task(_periodic(house)),
         ]
         while not all(server.started for server in servers) and not stop.is_set():

@@ -39,7 +39,7 @@ _FREE_FAILED: Final = _GIB
 _FREE_WARNING: Final = 10 * _GIB
 _SOCKETS: Final = (
     *("opener-guard", "opener-control", "opener-gateway"),
-    *("knock-link", "knocks", "authority", "vendor", "cut"),
+    *("knock-link", "knock-status", "knocks", "authority", "vendor", "cut"),
 )
 
 

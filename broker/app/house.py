@@ -26,7 +26,9 @@ from broker.identities.model import VendorWelcome
 from broker.identities.service import PeopleService
 from broker.identities.sign_in import SignInService
 from broker.kernel.clock import Clock, milliseconds
+from broker.knock_link.facts import Knocks
 from broker.knock_link.service import KnockLinkService
+from broker.knock_link.sources import SourceWatch
 from broker.recordings import api as recordings_api
 from broker.recordings.service import RecordingService
 from broker.sessions import api as sessions_api
@@ -63,6 +65,8 @@ class House:
     live: LiveSessions
     watching: Watching
     reports: GatewayReports
+    knocks: Knocks
+    sources: SourceWatch
     knock_link: KnockLinkService
     authority: AuthorityServer
     console_url: str

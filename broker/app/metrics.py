@@ -126,6 +126,12 @@ class SiteMetrics:
                 ),
                 *of_guard(self._house.knock_link.health()),
                 Family(
+                    "sallyport_shared_sources",
+                    "gauge",
+                    "Addresses that stand for several parties.",
+                    samples={"": len(self._house.sources.shared(self._house.clock.now()))},
+                ),
+                Family(
                     "sallyport_recordings_free_bytes", "gauge", "Free space for recordings.", samples={"": free.free}
                 ),
                 Family(

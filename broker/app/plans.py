@@ -118,6 +118,7 @@ def plans(settings: Settings, config_path: Path, layout: Layout) -> tuple[Plan, 
                 ("vendor", local("vendor", users.gateway)),
                 ("authority", local("authority", users.gateway)),
                 ("knock_link", local("knock-link", users.guard)),
+                ("knock_status", local("knock-status", 0)),
             ),
         ),
         Plan(

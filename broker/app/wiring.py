@@ -43,13 +43,16 @@ from broker.identities.factors import Passwords
 from broker.identities.service import PeopleService
 from broker.identities.sign_in import SignInService
 from broker.kernel.clock import SystemClock
+from broker.kernel.ids import is_id
+from broker.knock_link.events import KnockAccepted, KnockSourceShared
 from broker.knock_link.facts import DeviceRosterSource, Knocks
 from broker.knock_link.model import RosterGrant
 from broker.knock_link.service import KnockLinkService
+from broker.knock_link.sources import SharedSource, SourceWatch
 from broker.policy.rules import standard_rules
 from broker.recordings.service import RecordingService
 from broker.sessions.authority import AuthorityServer
-from broker.sessions.events import SessionCutOnHost, SessionEnded, SessionEndOrdered
+from broker.sessions.events import ConnectionRefused, SessionCutOnHost, SessionEnded, SessionEndOrdered
 from broker.sessions.live import LiveSessions
 from broker.sessions.model import OrderKind
 from broker.sessions.reports import GatewayReports
@@ -212,6 +215,8 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
         live=live,
         watching=watching,
         reports=reports,
+        knocks=knocks,
+        sources=SourceWatch(),
         knock_link=knock_link,
         authority=authority,
         console_url=f"https://{settings.plant_face.host}:{settings.plant_face.port}",
@@ -240,6 +245,29 @@ def subscribe(house: House) -> None:
             door = house.live.door_of(event.subject)
             house.opener.close_door(door.number, door.address)
 
+    def tell_shared(found: SharedSource | None) -> None:
+        if found is not None:
+            with house.database.unit_of_work() as unit:
+                unit.emit(
+                    KnockSourceShared(
+                        actor="system:knocks",
+                        subject="site",
+                        address=found.address,
+                        devices=found.devices,
+                        strangers=found.strangers,
+                    )
+                )
+
+    def note_source(event: KnockAccepted) -> None:
+        if is_id("dev", event.subject):
+            owner = house.devices.get(event.subject).person_id
+            tell_shared(house.sources.knocked(event.address, event.subject, owner, house.clock.now()))
+
+    def note_stranger(event: ConnectionRefused) -> None:
+        tell_shared(house.sources.refused(event.source, event.reason, house.clock.now()))
+
+    on(KnockAccepted, note_source)
+    on(ConnectionRefused, note_stranger)
     house.sessions.on_lease(house.opener.allow_egress)
     on(AccessRequestApproved, lambda event: house.grants.issue(event.subject))
     for changes_the_roster in (

@@ -21,6 +21,19 @@ class KnockAccepted(AuditEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class KnockSourceShared(AuditEvent):
+    """Several parties come from one address: it is a translated network, not one neighbour. Subject: the site.
+
+    `devices` and `strangers` count those of the last day.
+    """
+
+    code: ClassVar[str] = "knock.source.shared"
+    address: Sensitive[str]
+    devices: Public[int]
+    strangers: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class KnockUnproved(AuditEvent):
     """The guard told of a knock that its device did not sign: the guard is faulty or not itself.
 

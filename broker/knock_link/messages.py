@@ -12,7 +12,7 @@ from typing import Final
 from broker.devices.model import RosterDevice
 from broker.kernel.clock import from_milliseconds, milliseconds
 from broker.kernel.ids import is_id
-from broker.knock_link.model import GuardStatus, KnockFact, RosterFacts, RosterGrant
+from broker.knock_link.model import GuardStatus, KnockFact, LastRefusal, RosterFacts, RosterGrant
 
 MOST_PART_BYTES: Final = 60 * 1024
 MOST_GRANTS_OF_A_DEVICE: Final = 200
@@ -21,6 +21,9 @@ _KNOCK_ID: Final = re.compile(r"[0-9a-f]{24}")
 _SIGNED_KNOCK_BYTES: Final = 176
 _MOST_COUNTERS: Final = 100
 _MOST_PORTS: Final = 16
+_MOST_REFUSALS: Final = 64
+_MOST_OFF_MS: Final = 1 << 52
+_REASON: Final = re.compile(r"[a-z_]{1,40}")
 
 Message = dict[str, object]
 
@@ -109,17 +112,35 @@ def read_status(message: Mapping[str, object], received_at: datetime) -> GuardSt
     state = message.get("state")
     if state not in ("armed", "degraded", "starting"):
         raise MessageError("state is unknown")
-    counters, ports = message.get("counters"), message.get("ports")
+    counters, ports, refusals = message.get("counters"), message.get("ports"), message.get("refusals", [])
     if not isinstance(counters, Mapping) or len(counters) > _MOST_COUNTERS:
         raise MessageError("counters is no object of reasonable size")
     if not isinstance(ports, list) or len(ports) > _MOST_PORTS:
         raise MessageError("ports is no list of reasonable size")
+    if not isinstance(refusals, list) or len(refusals) > _MOST_REFUSALS:
+        raise MessageError("refusals is no list of reasonable size")
     return GuardStatus(
         state=str(state),
         roster_version=_number(message, "roster_version", 0, 1 << 62),
         counters={str(name)[:64]: _number(counters, name, 0, 1 << 62) for name in counters},
         ports=tuple(_whole(port, "ports", 1, 0xFFFF) for port in ports),
         received_at=received_at,
+        refusals=tuple(_refusal(item) for item in refusals),
+    )
+
+
+def _refusal(item: object) -> LastRefusal:
+    if not isinstance(item, Mapping):
+        raise MessageError("refusals has an item that is no object")
+    named, off = item.get("named"), item.get("clock_off_ms")
+    return LastRefusal(
+        device_id=_identifier(item, "device_id", "dev", "inv"),
+        reason=_matching(item, "reason", _REASON),
+        count=_number(item, "count", 1, 1 << 62),
+        at=from_milliseconds(_number(item, "at_ms", 0, 1 << 42)),
+        source=_address(item, "source"),
+        named=None if named is None else _address(item, "named"),
+        clock_off_seconds=None if off is None else _whole(off, "clock_off_ms", -_MOST_OFF_MS, _MOST_OFF_MS) / 1000,
     )
 
 

@@ -52,6 +52,23 @@ class KnockFact:
 
 
 @dataclass(frozen=True)
+class LastRefusal:
+    """Why a device's knocks were last refused, how often in a row, and what the last of them said.
+
+    `named` is the address in the knock (None: it took the packet's), `source` the one it came from; `clock_off_seconds`
+    is positive when the device's clock is ahead.
+    """
+
+    device_id: str
+    reason: str
+    count: int
+    at: datetime
+    source: str
+    named: str | None
+    clock_off_seconds: float | None
+
+
+@dataclass(frozen=True)
 class GuardStatus:
     """What the guard last said of itself."""
 
@@ -60,6 +77,7 @@ class GuardStatus:
     counters: Mapping[str, int]
     ports: Sequence[int]
     received_at: datetime
+    refusals: Sequence[LastRefusal] = ()
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,20 @@ _ATTEMPTS_AT_SECONDS = (0.03, 0.12, 0.35, 0.7, 1.2, 2.0)
 _STARTED = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK})
 
 
-def connect_within(address: str, port: int, seconds: float) -> socket.socket | None:
-    """A blocking TCP socket to the numeric `address`, or None when nothing was up within `seconds`."""
+class Trace:
+    """What was seen on the way: system error numbers of attempts that failed, and when the winning one was started."""
+
+    def __init__(self) -> None:
+        self.errors: set[int] = set()
+        self.won_after_seconds: float | None = None
+
+
+def connect_within(address: str, port: int, seconds: float, trace: Trace | None = None) -> socket.socket | None:
+    """A blocking TCP socket to the numeric `address`, or None when nothing was up within `seconds`.
+
+    `trace` takes down what was seen.
+    """
+    trace = trace if trace is not None else Trace()
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     begun_at = time.monotonic()
     waiting = [at for at in _ATTEMPTS_AT_SECONDS if at < seconds]
@@ -29,16 +41,22 @@ def connect_within(address: str, port: int, seconds: float) -> socket.socket | N
                 waiting.pop(0)
                 attempt = attempts.enter_context(socket.socket(family, socket.SOCK_STREAM))
                 attempt.setblocking(False)
-                if attempt.connect_ex((address, port)) in _STARTED:
-                    selector.register(attempt, selectors.EVENT_WRITE)
+                number = attempt.connect_ex((address, port))
+                if number in _STARTED:
+                    selector.register(attempt, selectors.EVENT_WRITE, elapsed)
+                else:
+                    trace.errors.add(number)
                 continue
             until = min(waiting[0], seconds) if waiting else seconds
             for key, _ in selector.select(until - elapsed):
                 found = key.fileobj
                 assert isinstance(found, socket.socket)  # noqa: S101 - only sockets are registered
                 selector.unregister(found)
-                if found.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
+                number = found.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if number == 0:
+                    trace.won_after_seconds = key.data
                     return _ours(found)
+                trace.errors.add(number)
     return None
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography import x509
 
 from spa_knock.client.errors import ClientError
+from spa_knock.client.fields import FieldError, get_objects, get_text
 from spa_knock.client.home import Enrolment, Home, KnockState
 from spa_knock.client.keys import CertificateError, check_device_certificate, load_device_key
 from spa_knock.client.launch import control_link, ensure_agent
@@ -50,9 +51,7 @@ def examine(home: Home, ssh_config: Path, *, reach: bool, now: datetime | None =
         return [*findings, _failure("enrolment", error)]
     findings += [judge_certificate(certificate, now), judge_gate_keys(state, now), judge_clock(state, certificate, now)]
     findings.append(_ssh(home, ssh_config))
-    if reach:
-        findings.append(_reach(home, enrolment))
-    return findings
+    return [*findings, *_reach(home, enrolment)] if reach else findings
 
 
 def judge_certificate(certificate: x509.Certificate, now: datetime) -> Finding:
@@ -116,7 +115,7 @@ def _ssh(home: Home, config_path: Path) -> Finding:
     return Finding("ssh", State.OK, f"set up in {config_path}")
 
 
-def _reach(home: Home, enrolment: Enrolment) -> Finding:
+def _reach(home: Home, enrolment: Enrolment) -> list[Finding]:
     begun_at = time.monotonic()
     try:
         ensure_agent(home)
@@ -125,17 +124,31 @@ def _reach(home: Home, enrolment: Enrolment) -> Finding:
     except ClientError as error:
         waited = time.monotonic() - begun_at
         if error.code != "no_answer":
-            return _failure("knock", error)
+            return [_failure("knock", error)]
         site = enrolment.site
         ports = ", ".join(str(port) for port in site.knock.ports)
-        return Finding(
+        knock = Finding(
             "knock",
             State.FAILED,
             f"no answer after {waited:.0f} s: {error.why}",
             f"Compare the clock with a phone; try another network (UDP {ports} and TCP {site.vendor_face.port} to "
             f"{site.vendor_face.host} must be let out); ask the plant whether this device is still trusted",
         )
-    return Finding("knock", State.OK, f"the site answered after {seconds} s")
+        return [*_causes(home), knock]
+    return [Finding("knock", State.OK, f"the site answered after {seconds} s")]
+
+
+def _causes(home: Home) -> list[Finding]:
+    """What the agent saw that may explain the silence, the surest first."""
+    try:
+        with control_link(home) as agent:
+            told = get_objects(agent.ask("silence"), "causes")
+        return [
+            Finding("cause", State.WARNING, f"{get_text(one, 'how_sure')}: {get_text(one, 'why')}", get_text(one, "do"))
+            for one in told
+        ]
+    except (ClientError, FieldError):
+        return []
 
 
 def _failure(name: str, error: ClientError) -> Finding:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from spa_knock.client.connecting import connect_within
+from spa_knock.client.connecting import Trace, connect_within
 from spa_knock.client.control import ControlLink
 from spa_knock.client.errors import ClientError
 from spa_knock.client.places import control_socket
@@ -55,19 +55,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def proxy(agent: ControlLink, name: str) -> None:
     """Hands ssh a connection on which the proof has been sent. Raises ClientError."""
-    number = 0
+    number, trace = 0, Trace()
     while True:
         # The agent ends this loop: after the last round it answers with what is likely wrong.
-        knocked = agent.ask("knock", name=name, round=number)
+        knocked = agent.ask("knock", name=name, round=number, errors=sorted(trace.errors))
         number += 1
-        connection = connect_through(knocked)
+        connection = connect_through(knocked, trace)
         if connection is not None:
             with connection:
                 pass_on(connection)
             return
 
 
-def connect_through(knocked: dict[str, object]) -> socket.socket | None:
+def connect_through(knocked: dict[str, object], trace: Trace | None = None) -> socket.socket | None:
     """The connection that this knock opened, its proof sent; None when it did not open or was closed at once."""
     address, port, wait_ms = knocked.get("address"), knocked.get("port"), knocked.get("wait_ms")
     if not isinstance(address, str) or not isinstance(port, int) or not isinstance(wait_ms, int):
@@ -77,7 +77,7 @@ def connect_through(knocked: dict[str, object]) -> socket.socket | None:
     except binascii.Error:
         raise _unintelligible() from None
     begun_at = time.monotonic()
-    connection = connect_within(address, port, wait_ms / 1000)
+    connection = connect_within(address, port, wait_ms / 1000, trace)
     if connection is None:
         return None
     try:

@@ -49,6 +49,9 @@ class KnockState:
 
     `seen_from` is the pair (local address, address the site saw) of the last login: behind the same local address a
     knock can name the public one, which makes it useless to a thief.
+
+    `knock_port` is the UDP port that worked last; `reached_at_ms` is the site's time when a door last opened, and
+    `reached_from` the local address then: what explains a later silence.
     """
 
     knock_key: bytes = field(repr=False)
@@ -56,6 +59,9 @@ class KnockState:
     last_stamp_ms: int = 0
     clock_offset_ms: int = 0
     seen_from: tuple[str, str] | None = None
+    knock_port: int | None = None
+    reached_at_ms: int = 0
+    reached_from: str | None = None
 
 
 class Home:
@@ -116,6 +122,9 @@ class Home:
                 last_stamp_ms=get_int(source, "last_stamp_ms"),
                 clock_offset_ms=get_int(source, "clock_offset_ms", least=-(2**53)),
                 seen_from=(local, seen) if local and seen else None,
+                knock_port=get_int({"knock_port": 0, **source}, "knock_port", most=65535) or None,
+                reached_at_ms=get_int({"reached_at_ms": 0, **source}, "reached_at_ms"),
+                reached_from=get_optional_text(source, "reached_from", most=64),
             )
 
     def write_knock_state(self, state: KnockState) -> None:
@@ -128,6 +137,9 @@ class Home:
             "clock_offset_ms": state.clock_offset_ms,
             "seen_from_local": local,
             "seen_from": seen,
+            "knock_port": state.knock_port or 0,
+            "reached_at_ms": max(0, state.reached_at_ms),
+            "reached_from": state.reached_from,
         }
         write_private(self.path / "knock.json", _json(document))
 

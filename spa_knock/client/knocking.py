@@ -1,4 +1,9 @@
-"""Knocks of one identity: a device or an invite. Building one is pure; a stamp is stored before its knock leaves."""
+"""Knocks of one identity: a device or an invite. Building one is pure; a stamp is stored before its knock leaves.
+
+A site may listen on several UDP ports, and networks lose or block some datagrams. So a knock goes to one port at once
+and, unless the door is up by then, as copies to every port 150 ms later. Copies carry the same nonce: the first that
+arrives opens, the site's kernel sheds the others, and one proof fits whichever it was.
+"""
 
 import dataclasses
 import ipaddress
@@ -6,12 +11,13 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from spa_knock.client.connecting import ROUND_SECONDS
+from spa_knock.client.connecting import ROUND_SECONDS, Trace
 from spa_knock.client.errors import ClientError
 from spa_knock.client.home import Home, KnockState
+from spa_knock.client.silence import Evidence, silence
 from spa_knock.client.site import Endpoint, Site
 from spa_knock.wire.keys import DeviceKeys, day_of_epoch, epoch_at, gate_key
 from spa_knock.wire.packet import NO_GRANT, NONCE_BYTES, Address, Body, seal
@@ -20,6 +26,7 @@ from spa_knock.wire.proof import make_proof
 VENDOR_FACE_DOOR = 1
 SSH_DOOR = 2
 WINDOW_SECONDS = 8
+COPIES_AFTER_SECONDS = 0.15
 _CLOCK_STEP_MS = 60_000
 
 
@@ -29,6 +36,7 @@ class Knock:
 
     packet: bytes = field(repr=False)
     proof: bytes = field(repr=False)
+    copies: "Copies | None" = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,62 @@ class Approach:
     knock_port: int
     second_guess: bool
     seconds: float
+    other_knock_ports: tuple[int, ...] = ()
+
+
+class Copies:
+    """The copies of one knock, sent once after a while unless they are stopped. Safe to use from several threads."""
+
+    def __init__(self, packet: bytes, sender: socket.socket, approach: Approach, saw: Callable[[int], None]) -> None:
+        self._packet = packet
+        self._sender = sender
+        self._approach = approach
+        self._saw = saw
+        self._lock = threading.Lock()
+        self._is_over = False
+        self.were_sent = False
+        self._timer = threading.Timer(COPIES_AFTER_SECONDS, self._send)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def stop(self) -> None:
+        """The door is up, or given up: no more copies."""
+        self._timer.cancel()
+        with self._lock:
+            self._close()
+
+    def _send(self) -> None:
+        with self._lock:
+            if self._is_over:
+                return
+            self.were_sent = True
+            try:
+                # The same socket again: an ICMP error that came back for the first datagram is told here.
+                self._sender.send(self._packet)
+            except OSError as error:
+                self._saw(error.errno or 0)
+            for port in self._approach.other_knock_ports:
+                try:
+                    with _towards(self._approach.knock_address, port) as sender:
+                        sender.send(self._packet)
+                except OSError as error:
+                    self._saw(error.errno or 0)
+            self._close()
+
+    def _close(self) -> None:
+        self._is_over = True
+        self._sender.close()
+
+
+def _towards(address: str, port: int) -> socket.socket:
+    """A datagram socket that can only speak with, and hear errors of, one port. Raises OSError."""
+    sender = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sender.connect((address, port))
+    except OSError:
+        sender.close()
+        raise
+    return sender
 
 
 def make_knock(
@@ -127,6 +191,9 @@ class Knocker:
         self._store = store
         self._now_ms = now_ms
         self._lock = threading.Lock()
+        self._started = (now_ms(), time.monotonic())
+        self._udp_errors: set[int] = set()
+        self._local: str | None = None
 
     @classmethod
     def of_home(cls, home: Home, site: Site, sign: Callable[[bytes], bytes]) -> "Knocker":
@@ -149,15 +216,17 @@ class Knocker:
 
     def knock(self, door: int, approach: Approach, *, bind: bytes, grant: bytes | None = None) -> Knock:
         """Sends one knock and returns it. Raises ClientError when it cannot even leave this computer."""
-        family = socket.AF_INET6 if ":" in approach.knock_address else socket.AF_INET
         try:
-            with socket.socket(family, socket.SOCK_DGRAM) as sender:
-                sender.connect((approach.knock_address, approach.knock_port))
-                local = str(sender.getsockname()[0])
+            sender = _towards(approach.knock_address, approach.knock_port)
+            try:
+                self._local = str(sender.getsockname()[0])
                 with self._lock:
-                    knock = self._seal(door, bind, grant, local, second_guess=approach.second_guess)
+                    knock = self._seal(door, bind, grant, self._local, second_guess=approach.second_guess)
                 sender.send(knock.packet)
-                return knock
+            except BaseException:
+                sender.close()
+                raise
+            return dataclasses.replace(knock, copies=Copies(knock.packet, sender, approach, self._udp_errors.add))
         except OSError as error:
             raise ClientError(
                 "no_answer",
@@ -166,17 +235,44 @@ class Knocker:
                 "Check the network connection",
             ) from None
 
-    def nobody_answered(self, what: str) -> ClientError:
+    def approaches(self, door: Endpoint) -> list[Approach]:
+        """The rounds for a door of this site, the UDP port that worked last first. Raises ClientError."""
+        return approaches(door, self._site.knock, self._load().knock_port)
+
+    def came_through(self, knock: Knock, approach: Approach, trace: Trace) -> None:
+        """A door opened and proved itself: remembers when, from where, and whether this round's first port did it.
+
+        When only attempts that were started after the copies got through, another port comes first the next time.
+        """
+        won_at = trace.won_after_seconds or 0.0
+        first_did_it = not (knock.copies and knock.copies.were_sent) or won_at < COPIES_AFTER_SECONDS
+        port = approach.knock_port if first_did_it else next(iter(approach.other_knock_ports), approach.knock_port)
+
+        def learn(state: KnockState) -> KnockState:
+            now_ms = self._now_ms() + state.clock_offset_ms
+            return dataclasses.replace(state, knock_port=port, reached_at_ms=now_ms, reached_from=self._local)
+
+        self._udp_errors.clear()
+        self.change(learn)
+
+    def nobody_answered(self, what: str, tcp_errors: Iterable[int] = ()) -> ClientError:
         """A knock is never answered, so all that can be told is what usually lies behind the silence."""
-        state = self._load()
-        clock = "this computer's clock is more than 30 s wrong"
-        if state.seen_from is not None:
-            clock += f" (at the last sign-in it was {-state.clock_offset_ms / 1000:+.1f} s off, which was allowed for)"
-        return ClientError(
-            "no_answer",
-            f"No answer from {what}",
-            f"either {clock}, or the network here blocks UDP to the site, or the site no longer accepts this device",
-            "Run: sally doctor",
+        return silence(what, self.evidence(tcp_errors))
+
+    def evidence(self, tcp_errors: Iterable[int] = ()) -> Evidence:
+        """What this computer has seen that bears on a silence."""
+        state, (wall_ms, monotonic) = self._load(), self._started
+        now_ms = self._now_ms()
+        return Evidence(
+            tcp_errors=frozenset(tcp_errors),
+            udp_errors=frozenset(self._udp_errors),
+            clock_jump_seconds=(now_ms - wall_ms) / 1000 - (time.monotonic() - monotonic),
+            last_offset_seconds=-state.clock_offset_ms / 1000 if state.seen_from is not None else None,
+            reached_ago_seconds=(now_ms + state.clock_offset_ms - state.reached_at_ms) / 1000
+            if state.reached_at_ms
+            else None,
+            same_network=None if state.reached_from is None else state.reached_from == self._local,
+            udp_ports=self._site.knock.ports,
         )
 
     def _seal(self, door: int, bind: bytes, grant: bytes | None, local: str, *, second_guess: bool) -> Knock:
@@ -197,8 +293,10 @@ class Knocker:
         return knock
 
 
-def approaches(door: Endpoint, knock: Endpoint) -> list[Approach]:
+def approaches(door: Endpoint, knock: Endpoint, preferred_port: int | None = None) -> list[Approach]:
     """The rounds in which a door is tried: both address families, first guess of our address first, about 8 s together.
+
+    Each round begins at another UDP port, the first at `preferred_port` if it is one of the site's.
 
     Resolves names (blocking). Raises ClientError when a name cannot be resolved.
     """
@@ -211,12 +309,15 @@ def approaches(door: Endpoint, knock: Endpoint) -> list[Approach]:
             "its name has no address of the same kind as the knock's",
             "Ask the plant which addresses this invite should use",
         )
+    begin = knock.ports.index(preferred_port) if preferred_port in knock.ports else 0
+    ports = knock.ports[begin:] + knock.ports[:begin]
     return [
         Approach(
             address=pairs[index % len(pairs)][0],
             port=door.port,
             knock_address=pairs[index % len(pairs)][1],
-            knock_port=knock.ports[index % len(knock.ports)],
+            knock_port=ports[index % len(ports)],
+            other_knock_ports=tuple(port for port in ports if port != ports[index % len(ports)]),
             second_guess=index // len(pairs) % 2 == 1,
             seconds=seconds,
         )

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from spa_knock.client.connecting import connect_within
+from spa_knock.client.connecting import Trace, connect_within
 from spa_knock.client.errors import ClientError, Exit
 from spa_knock.client.fields import FieldError, as_object
-from spa_knock.client.knocking import VENDOR_FACE_DOOR, Approach, Knocker, approaches
+from spa_knock.client.knocking import VENDOR_FACE_DOOR, Approach, Knocker
 from spa_knock.client.site import Site
 
 PREFIX = "/vendor/v1"
@@ -69,6 +69,7 @@ class VendorLink:
         self._connection: http.client.HTTPConnection | None = None
         self._used_at = 0.0
         self.local_address: str | None = None
+        self.errors_seen: frozenset[int] = frozenset()
 
     def call(
         self, method: str, path: str, body: Mapping[str, object] | None = None, *, token: str | None = None
@@ -144,9 +145,10 @@ class VendorLink:
     def _open(self) -> http.client.HTTPConnection:
         self._drop()
         broken: str | None = None
-        for approach in approaches(self._site.vendor_face, self._site.knock):
+        errors: set[int] = set()
+        for approach in self._knocker.approaches(self._site.vendor_face):
             try:
-                tls = self._approach(approach)
+                tls = self._approach(approach, errors)
             except ssl.SSLCertVerificationError as error:
                 raise ClientError(
                     "site_not_proved",
@@ -165,24 +167,32 @@ class VendorLink:
                 self._connection = connection
                 self.local_address = str(tls.getsockname()[0])
                 return connection
-        raise self._silence(broken)
+        raise self._silence(broken, errors)
 
-    def _approach(self, approach: Approach) -> ssl.SSLSocket | None:
-        knock = self._knocker.knock(VENDOR_FACE_DOOR, approach, bind=self._bind)
-        connected = connect_within(approach.address, approach.port, approach.seconds)
+    def _approach(self, approach: Approach, errors: set[int]) -> ssl.SSLSocket | None:
+        knock, trace = self._knocker.knock(VENDOR_FACE_DOOR, approach, bind=self._bind), Trace()
+        try:
+            connected = connect_within(approach.address, approach.port, approach.seconds, trace)
+        finally:
+            errors |= trace.errors
+            if knock.copies is not None:
+                knock.copies.stop()
         if connected is None:
             return None
         connected.settimeout(_HANDSHAKE_SECONDS)
         try:
             connected.sendall(knock.proof)
-            return self._context.wrap_socket(connected, server_hostname=self._site.vendor_name)
+            tls = self._context.wrap_socket(connected, server_hostname=self._site.vendor_name)
         except BaseException:
             connected.close()
             raise
+        self._knocker.came_through(knock, approach, trace)
+        return tls
 
-    def _silence(self, broken: str | None) -> ClientError:
+    def _silence(self, broken: str | None, errors: set[int]) -> ClientError:
+        self.errors_seen = frozenset(errors)
         if broken is None:
-            return self._knocker.nobody_answered(self._site.name)
+            return self._knocker.nobody_answered(self._site.name, errors)
         return ClientError(
             "no_answer",
             f"{self._site.name} opened its door and then broke off",

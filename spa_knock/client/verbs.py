@@ -35,8 +35,9 @@ from spa_knock.client.grants import (
 )
 from spa_knock.client.home import Enrolment, Home, KnockState
 from spa_knock.client.keys import CertificateError, bind_of, load_device_key
-from spa_knock.client.knocking import SSH_DOOR, Knocker, approaches
+from spa_knock.client.knocking import SSH_DOOR, Knocker
 from spa_knock.client.session import HeldCertificate, Holder, Session
+from spa_knock.client.silence import causes
 from spa_knock.client.site import Site
 from spa_knock.client.ssh_config import write_ssh_files
 from spa_knock.client.vendor_link import Answer, VendorLink, refusal, tls_context
@@ -71,6 +72,7 @@ class Verbs:
             "prepare": self._prepare,
             "knock": self._knock,
             "reach": self._reach,
+            "silence": self._silence,
         }
 
     def handle(self, message: Message) -> list[dict[str, object]]:
@@ -248,10 +250,12 @@ class Verbs:
             raise failed[2]
         held = self._ensure(wanted)
         site = self._home.enrolment().site
-        rounds = approaches(site.ssh, site.knock)
+        rounds = self._knocker.approaches(site.ssh)
         number = get_int(message, "round", most=100)
         if number >= len(rounds):
-            raise self._knocker.nobody_answered(site.name)
+            errors = message.get("errors")
+            seen = [one for one in errors if isinstance(one, int)] if isinstance(errors, list) else []
+            raise self._knocker.nobody_answered(site.name, seen)
         approach = rounds[number]
         knock = self._knocker.knock(SSH_DOOR, approach, bind=session.key.bind, grant=grant_bytes(held.grant_id))
         return [
@@ -266,6 +270,12 @@ class Verbs:
 
     def _reach(self, _message: Message) -> list[dict[str, object]]:
         return [{"type": "reached", "seconds": round(self._link.reach(), 3)}]
+
+    def _silence(self, _message: Message) -> list[dict[str, object]]:
+        """What may lie behind the last silence, the surest first."""
+        found = causes(self._knocker.evidence(self._link.errors_seen))
+        told = [{"code": one.code, "how_sure": one.likelihood.value, "why": one.why, "do": one.do} for one in found]
+        return [{"type": "causes", "causes": told}]
 
 
 def _in_parts(answer: Answer) -> list[dict[str, object]]:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from spa_knock.guard.clock import Moment
 from spa_knock.guard.errors import RosterError, StampStoreError
 from spa_knock.guard.handover import Failed, Handover, Receiver, Send
+from spa_knock.guard.refusals import RefusalBook
 from spa_knock.guard.roster import Assembly, KeyTable
 from spa_knock.guard.rules import Accepted, Address, Reason, Refused, Stand, judge
 from spa_knock.guard.stamps import StampStore
@@ -58,6 +59,7 @@ class Guard:
         self._facts: deque[Send] = deque()
         self._counters: Counter[str] = Counter()
         self._rates: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._refusals = RefusalBook()
         self._links_up = dict.fromkeys(Receiver, False)
         self._next_status = 0.0
         self._told_state = State.STARTING
@@ -94,6 +96,8 @@ class Guard:
         )
         judgement = judge(packet, source, stand)
         if isinstance(judgement, Refused):
+            if not self._is_copy(judgement):
+                self._refusals.note(judgement, source, self._moment.now_ms)
             self._refuse(judgement.reason)
         else:
             self._accept(judgement, self._table, now)
@@ -161,6 +165,11 @@ class Guard:
         send = self._handover.begin(knock, at_ms=self._moment.now_ms, now=now)
         self._follow(send, now)
 
+    def _is_copy(self, refused: Refused) -> bool:
+        """Whether this is the device's last accepted knock again: clients send copies, in case one gets lost."""
+        body, device_id = refused.body, refused.device_id
+        return body is not None and device_id is not None and body.stamp_ms == self._store.last_ms(device_id)
+
     def _hindrance(self, knock: Accepted, now: float) -> Reason | None:
         device_id = knock.device.device_id
         if self._handover.is_under_way(knock.knock_id):
@@ -184,6 +193,7 @@ class Guard:
                 _log.warning("knock %s of %s failed: no answer of the %s in time", knock_id, device_id, reason)
             case Send(Receiver.CONTROL, message):
                 self._counters["accepted"] += 1
+                self._refusals.forget(str(message["device_id"]))
                 _log.info("knock %s of %s opened door %s", message["knock_id"], message["device_id"], message["door"])
                 self._facts.append(outcome)
                 self._tell_facts()
@@ -225,6 +235,7 @@ class Guard:
                     "roster_version": self._table.roster.version if self._table else 0,
                     "counters": dict(self._counters),
                     "ports": self._ports,
+                    "refusals": self._refusals.told(),
                 },
             )
         )

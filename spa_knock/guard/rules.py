@@ -53,10 +53,11 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A knock that opens nothing. `device_id` is known once the encryption opened."""
+    """A knock that opens nothing. `device_id` is known once the encryption opened, `body` once it was read."""
 
     reason: Reason
     device_id: str | None = None
+    body: Body | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def judge(packet: bytes, source: Address, stand: Stand) -> Judgement:
         return Refused(Reason.MALFORMED, device.device_id)
     refusal = _refusal(opened.body, device, source, stand)
     if refusal is not None:
-        return Refused(refusal, device.device_id)
+        return Refused(refusal, device.device_id, opened.body)
     try:
         verify_signed(opened.signed_knock, device.public_key)
     except SignatureError:

@@ -3,13 +3,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from sqlmodel import select
 
 from broker.app import wiring
 from broker.app.house import House
 from broker.app.layout import Layout
 from broker.app.settings import Settings
 from broker.audit.reactions import Reactions
+from broker.audit.store import AuditEventRow
 from broker.grants.model import GrantState
+from broker.sessions.events import ConnectionRefused
 from broker.sessions.model import Report, ReportedEvent, SessionState
 from tests.unit.broker.sessions.plant import GATEWAY, SOURCE, Plant, a_plant
 
@@ -105,3 +108,22 @@ def test_a_silent_gateway_is_answered_for_by_the_firewall(plant: Plant) -> None:
         ("reset", 2, SOURCE, 50123),
         ("reset_egress", plant.target.address, plant.target.port),
     ]
+
+
+def test_an_address_of_two_parties_is_told_once_to_the_trail(house: House) -> None:
+    def stranger() -> None:
+        with house.database.unit_of_work() as unit:
+            unit.emit(
+                ConnectionRefused(
+                    actor="system:gateway", subject="x", reason="wrong_proof", door=1, source="10.1.1.1", at_ms=0
+                )
+            )
+
+    house.sources.knocked("10.1.1.1", "dev_1", "vera", house.clock.now())
+    stranger()
+    stranger()
+    (shared,) = house.sources.shared(house.clock.now())
+    assert shared.strangers == 2
+    with house.database.reading() as session:
+        codes = [row.code for row in session.exec(select(AuditEventRow)).all()]
+    assert codes.count("knock.source.shared") == 1

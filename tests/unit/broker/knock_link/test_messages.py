@@ -2,6 +2,7 @@ import base64
 import json
 from dataclasses import replace
 from datetime import timedelta
+from ipaddress import ip_address
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -23,7 +24,9 @@ from broker.knock_link.messages import (
     roster_messages,
 )
 from broker.knock_link.model import RosterFacts, RosterGrant
+from spa_knock.guard.refusals import RefusalBook
 from spa_knock.guard.roster import Assembly
+from spa_knock.guard.rules import Reason, Refused
 from spa_knock.link.framing import Decoder, encode
 from tests.examples import examples
 
@@ -162,8 +165,48 @@ def test_a_status_is_read() -> None:
         {"ports": "62201"},
         {"ports": [0]},
         {"roster_version": None},
+        {"refusals": {}},
+        {"refusals": [7]},
+        {"refusals": [{"device_id": "x"}]},
+        {"refusals": [{}] * 65},
     ],
 )
 def test_a_malformed_status_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(MessageError):
         read_status(a_status_message(**change), NOON)
+
+
+def a_told_refusal(**changes: object) -> dict[str, object]:
+    return {
+        "device_id": new_id("dev", NOON),
+        "reason": "clock",
+        "count": 2,
+        "at_ms": milliseconds(NOON),
+        "source": "203.0.113.7",
+        "door": 1,
+        "named": None,
+        "clock_off_ms": -45_000,
+    } | changes
+
+
+def test_a_devices_last_refusal_is_read() -> None:
+    status = read_status(a_status_message(refusals=[a_told_refusal()]), NOON)
+    (refusal,) = status.refusals
+    assert (refusal.reason, refusal.count, refusal.clock_off_seconds, refusal.named) == ("clock", 2, -45.0, None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"reason": "<b>"}, {"count": 0}, {"source": "x"}, {"named": "x"}, {"clock_off_ms": 1.5}, {"device_id": None}],
+)
+def test_a_malformed_refusal_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(MessageError):
+        read_status(a_status_message(refusals=[a_told_refusal(**change)]), NOON)
+
+
+def test_what_the_guard_tells_of_refusals_is_what_is_read() -> None:
+    book = RefusalBook()
+    device = new_id("dev", NOON)
+    book.note(Refused(Reason.CLOCK, device), ip_address("203.0.113.7"), milliseconds(NOON))
+    (refusal,) = read_status(a_status_message(refusals=list(book.told())), NOON).refusals
+    assert (refusal.device_id, refusal.reason) == (device, "clock")

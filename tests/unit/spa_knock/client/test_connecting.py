@@ -1,10 +1,11 @@
 """Getting through a door: the first attempt that is up wins, and a shut door is None in time."""
 
+import errno
 import socket
 import threading
 import time
 
-from spa_knock.client.connecting import ROUND_SECONDS, connect_within
+from spa_knock.client.connecting import ROUND_SECONDS, Trace, connect_within
 from tests.unit.spa_knock.client.fake_site import unanswered_port
 
 
@@ -47,3 +48,16 @@ def test_a_shut_door_is_none_after_its_time() -> None:
 
 def test_all_rounds_together_take_eight_seconds() -> None:
     assert sum(ROUND_SECONDS) == 8.0
+
+
+def test_what_was_seen_is_taken_down() -> None:
+    trace = Trace()
+    with unanswered_port() as port:
+        assert connect_within("127.0.0.1", port, 0.2, trace) is None
+    assert (trace.errors, trace.won_after_seconds) == ({errno.ECONNREFUSED}, None)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connection = connect_within("127.0.0.1", listener.getsockname()[1], 2, trace)
+        assert connection is not None
+        connection.close()
+    assert trace.won_after_seconds is not None
+    assert 0.03 <= trace.won_after_seconds < 2

@@ -1,12 +1,14 @@
 """`sally doctor`: each finding, and the advice when nothing answers."""
 
 import datetime as dt
+import errno
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from spa_knock.client import knocking
+from spa_knock.client.connecting import Trace
 from spa_knock.client.doctor import State, examine, judge_certificate, judge_clock, judge_gate_keys
 from spa_knock.client.home import Home, KnockState, write_private
 from spa_knock.client.ssh_config import install, write_ssh_files
@@ -75,6 +77,22 @@ def test_an_unanswered_knock_comes_with_advice(
     assert (finding.name, finding.state) == ("knock", State.FAILED)
     for words in ("phone", f"UDP {site.knock_port}", f"TCP {site.port(1)}", "still trusted"):
         assert words in finding.do
+
+
+def test_an_unanswered_knock_comes_with_what_this_computer_saw(
+    agent: RunningAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(knocking, "ROUND_SECONDS", (0.2,))
+
+    def refused(_address: str, _port: int, _seconds: float, trace: Trace) -> None:
+        trace.errors.add(errno.ECONNREFUSED)
+
+    monkeypatch.setattr("spa_knock.client.vendor_link.connect_within", refused)
+    findings = examine(agent.home, tmp_path / "config", reach=True)
+    found = [one for one in findings if one.name == "cause"]
+    assert "certain: something refused the connection" in found[0].found
+    assert all(one.do for one in found)
+    assert findings[-1].name == "knock"
 
 
 def test_without_a_device_only_that_is_said(home: Home, tmp_path: Path) -> None:

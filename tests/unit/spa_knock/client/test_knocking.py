@@ -2,12 +2,16 @@
 
 import dataclasses
 import ipaddress
+import socket
+import time
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spa_knock.client import knocking
+from spa_knock.client.connecting import Trace
 from spa_knock.client.errors import ClientError, Exit
 from spa_knock.client.home import KnockState
 from spa_knock.client.invite import parse_invite
@@ -164,3 +168,96 @@ def test_silence_names_the_three_likely_causes(site: FakeSite) -> None:
     assert error.exit_code is Exit.UNREACHABLE
     for words in ("clock", "+1.5 s", "UDP", "no longer accepts this device"):
         assert words in error.why
+
+
+def test_the_port_that_worked_last_begins_and_every_round_names_the_others() -> None:
+    knock = Endpoint("127.0.0.1", (443, 4500, 62201))
+    rounds = approaches(Endpoint("127.0.0.1", (443,)), knock, 4500)
+    assert [one.knock_port for one in rounds] == [4500, 62201, 443, 4500]
+    assert all({one.knock_port, *one.other_knock_ports} == {443, 4500, 62201} for one in rounds)
+    assert approaches(Endpoint("127.0.0.1", (443,)), knock, 9)[0].knock_port == 443
+
+
+class Ports:
+    """Several UDP ports that keep what comes."""
+
+    def __init__(self, count: int) -> None:
+        self.socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
+        for sock in self.socks:
+            sock.bind(("127.0.0.1", 0))
+            sock.settimeout(5)
+
+    def __enter__(self) -> "Ports":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for sock in self.socks:
+            sock.close()
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        return tuple(sock.getsockname()[1] for sock in self.socks)
+
+
+def a_knocker(site: FakeSite) -> Knocker:
+    invite = parse_invite(site.invite())
+    return Knocker.of_invite(invite.site, invite.private_key.sign, KnockState(invite.knock_key, invite.day_keys))
+
+
+def test_a_door_that_stays_shut_gets_one_copy_at_each_port(site: FakeSite) -> None:
+    with Ports(3) as ports:
+        first, *others = ports.numbers
+        approach = Approach("127.0.0.1", 1, "127.0.0.1", first, False, 1.0, tuple(others))
+        knock = a_knocker(site).knock(1, approach, bind=BIND)
+        assert {sock.recv(500) for sock in ports.socks} == {knock.packet}
+        assert ports.socks[0].recv(500) == knock.packet
+        for sock in ports.socks:
+            sock.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                sock.recv(500)
+
+
+def test_a_door_that_opened_gets_no_copies(site: FakeSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knocking, "COPIES_AFTER_SECONDS", 0.3)
+    with Ports(2) as ports:
+        first, other = ports.numbers
+        knock = a_knocker(site).knock(1, Approach("127.0.0.1", 1, "127.0.0.1", first, False, 1.0, (other,)), bind=BIND)
+        assert knock.copies is not None
+        knock.copies.stop()
+        assert ports.socks[0].recv(500) == knock.packet
+        ports.socks[1].settimeout(0.6)
+        with pytest.raises(TimeoutError):
+            ports.socks[1].recv(500)
+        assert not knock.copies.were_sent
+
+
+def test_a_closed_port_that_answers_is_evidence(site: FakeSite) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
+        gone.bind(("127.0.0.1", 0))
+        port = gone.getsockname()[1]
+    knocker = a_knocker(site)
+    knocker.knock(1, Approach("127.0.0.1", 1, "127.0.0.1", port, False, 1.0), bind=BIND)
+    until = time.monotonic() + 5
+    while not knocker.evidence().udp_errors and time.monotonic() < until:
+        time.sleep(0.01)
+    assert "port is closed" in knocker.nobody_answered("Test Plant").why
+
+
+def test_what_got_through_is_remembered_and_a_port_that_only_copies_reached_makes_way(site: FakeSite) -> None:
+    knocker = a_knocker(site)
+    with Ports(2) as ports:
+        first, other = ports.numbers
+        approach = Approach("127.0.0.1", 1, "127.0.0.1", first, False, 1.0, (other,))
+        knock = knocker.knock(1, approach, bind=BIND)
+        assert knock.copies is not None
+        ports.socks[1].recv(500)
+        trace = Trace()
+        trace.won_after_seconds = 0.03
+        knocker.came_through(knock, approach, trace)
+        assert knocker._load().knock_port == first
+        trace.won_after_seconds = 0.35
+        knocker.came_through(knock, approach, trace)
+    state = knocker._load()
+    assert (state.knock_port, state.reached_from) == (other, "127.0.0.1")
+    assert abs(state.reached_at_ms - site.now_ms()) < 60_000
+    assert knocker.evidence().same_network is True

@@ -249,7 +249,14 @@ def test_a_clock_set_back_does_not_make_withheld_packets_valid_again(post: Post)
 def test_control_hears_the_state_every_five_seconds_and_when_it_changes(post: Post) -> None:
     post.pass_time(0.1)
     (status,) = [send.message for send in post.sent]
-    assert status == {"type": "status", "state": "armed", "roster_version": 1, "counters": {}, "ports": [62201]}
+    assert status == {
+        "type": "status",
+        "state": "armed",
+        "roster_version": 1,
+        "counters": {},
+        "ports": [62201],
+        "refusals": [],
+    }
     post.pass_time(4.9)
     assert post.sent_types() == ["status"]
     post.pass_time(0.2)
@@ -265,3 +272,26 @@ def test_time_moves_the_key_ids_on(post: Post) -> None:
         post.open(DEVICE.knock(stamp_ms=post.now_ms))
         post.pass_time(600)
     assert post.guard.counters["accepted"] == 4
+
+
+def test_control_hears_why_a_device_was_last_refused_until_it_is_let_in(post: Post) -> None:
+    post.knock(DEVICE.knock(stamp_ms=NOW_MS - 45_000))
+    post.pass_time(0.1)
+    (told,) = post.sent[-1].message["refusals"]
+    assert (told["device_id"], told["reason"], told["clock_off_ms"]) == (DEVICE.device_id, "clock", -45_000)
+    post.open(DEVICE.knock())
+    post.pass_time(5.1)
+    assert post.sent[-1].message["refusals"] == []
+
+
+def test_a_copy_of_the_last_accepted_knock_is_counted_and_not_held_against_its_device(post: Post) -> None:
+    older, newer = DEVICE.knock(), DEVICE.knock(stamp_ms=NOW_MS + 5)
+    post.open(older)
+    post.open(newer)
+    post.knock(newer)
+    post.pass_time(5.1)
+    assert post.guard.counters["refused_replayed"] == 1
+    assert post.sent[-1].message["refusals"] == []
+    post.knock(older)
+    post.pass_time(5.1)
+    assert [one["reason"] for one in post.sent[-1].message["refusals"]] == ["replayed"]

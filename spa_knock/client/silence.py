@@ -1,0 +1,150 @@
+"""What lies behind a silence: a knock is never answered, so the cause is told from what this computer saw (pure).
+
+Some things are certain (an error came back, the clock jumped); what is only likely is said as such. Whether the site
+refused the knock can be read at the site alone: `sallyport knock status` names the device and the reason there.
+"""
+
+import errno
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from spa_knock.client.errors import ClientError
+
+_WINDOW_SECONDS = 30.0
+_UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
+_FORBIDDEN = frozenset({errno.EPERM, errno.EACCES})
+_RECENT_SECONDS = 900.0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was seen. Error numbers are those of the sockets; None means not known.
+
+    `clock_jump_seconds`: by how much the wall clock was set since the agent started. `last_offset_seconds`: how far it
+    was off at the last sign-in. `reached_ago_seconds`: how long ago, by this clock, a door last opened; negative when
+    that lies in the future.
+    """
+
+    tcp_errors: frozenset[int] = frozenset()
+    udp_errors: frozenset[int] = frozenset()
+    clock_jump_seconds: float = 0.0
+    last_offset_seconds: float | None = None
+    reached_ago_seconds: float | None = None
+    same_network: bool | None = None
+    udp_ports: tuple[int, ...] = ()
+
+
+class Likelihood(Enum):
+    """How sure a cause is."""
+
+    CERTAIN = "certain"
+    LIKELY = "likely"
+    POSSIBLE = "possible"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One explanation: a stable code, what it says, and what to do about it."""
+
+    code: str
+    likelihood: Likelihood
+    why: str
+    do: str
+
+
+def causes(evidence: Evidence) -> Sequence[Cause]:
+    """Every explanation that the evidence leaves, the surest first."""
+    found = [*_of_errors(evidence), *_of_clock(evidence)]
+    ports = ", ".join(str(port) for port in evidence.udp_ports)
+    known_here = evidence.same_network and (evidence.reached_ago_seconds or 1e9) < _RECENT_SECONDS
+    udp = Cause(
+        "udp_blocked",
+        Likelihood.POSSIBLE if known_here else Likelihood.LIKELY,
+        "the network here blocks UDP to the site"
+        + (
+            ", or sends UDP and TCP out by different addresses; the site was never reached from it"
+            if evidence.same_network is False
+            else ""
+        ),
+        f"Try another network, for example a phone's; UDP {ports} must be let out" if ports else "Try another network",
+    )
+    device = Cause(
+        "not_accepted",
+        Likelihood.LIKELY if known_here else Likelihood.POSSIBLE,
+        "the site no longer accepts this device, or is down"
+        + (": it was reached from this network some minutes ago" if known_here else ""),
+        "Ask the plant whether this device is still trusted; 'sallyport knock status' there tells the reason",
+    )
+    found += [device, udp] if known_here else [udp, device]
+    order = list(Likelihood)
+    return sorted(found, key=lambda cause: order.index(cause.likelihood))
+
+
+def silence(what: str, evidence: Evidence) -> ClientError:
+    """The silence of `what` as an error that names its likely causes."""
+    found = causes(evidence)
+    certain = [cause for cause in found if cause.likelihood is Likelihood.CERTAIN]
+    if certain:
+        return ClientError("no_answer", f"No answer from {what}", certain[0].why, certain[0].do)
+    return ClientError(
+        "no_answer",
+        f"No answer from {what}",
+        "either " + ", or ".join(cause.why for cause in found),
+        "Run: sally doctor",
+    )
+
+
+def _of_errors(evidence: Evidence) -> list[Cause]:
+    errors = evidence.tcp_errors | evidence.udp_errors
+    if evidence.udp_errors & _FORBIDDEN:
+        return [
+            Cause(
+                "local_firewall",
+                Likelihood.CERTAIN,
+                "this computer's own firewall does not let the knock out",
+                "Allow outgoing UDP for this program",
+            )
+        ]
+    if errno.ECONNREFUSED in evidence.tcp_errors:
+        return [
+            Cause(
+                "wrong_network",
+                Likelihood.CERTAIN,
+                "something refused the connection, which the site never does: another machine answers at its address",
+                "Leave networks that ask for a sign-in page or intercept traffic; compare the address with the plant",
+            )
+        ]
+    if errno.ECONNREFUSED in evidence.udp_errors:
+        return [
+            Cause(
+                "port_closed",
+                Likelihood.CERTAIN,
+                "a machine answered that the knock's port is closed, which the site never does",
+                "Compare the site's address with the plant; its firewall rules may not be loaded",
+            )
+        ]
+    if errors & _UNREACHABLE:
+        return [
+            Cause(
+                "unreachable",
+                Likelihood.CERTAIN,
+                "the network says that there is no way to the site's address",
+                "Check the network connection, and whether a VPN is needed to reach the site",
+            )
+        ]
+    return []
+
+
+def _of_clock(evidence: Evidence) -> list[Cause]:
+    do = "Compare the clock with a phone, set it, and try again"
+    if abs(evidence.clock_jump_seconds) > _WINDOW_SECONDS:
+        why = f"this computer's clock was set by {evidence.clock_jump_seconds:+.0f} s since the last start of the agent"
+        return [Cause("clock", Likelihood.LIKELY, why, do)]
+    if evidence.reached_ago_seconds is not None and evidence.reached_ago_seconds < -_WINDOW_SECONDS:
+        why = "this computer's clock is behind the moment of its own last visit to the site"
+        return [Cause("clock", Likelihood.CERTAIN, why, do)]
+    why = "this computer's clock is more than 30 s wrong"
+    if evidence.last_offset_seconds is not None:
+        why += f" (at the last sign-in it was {evidence.last_offset_seconds:+.1f} s off, which was allowed for)"
+    return [Cause("clock", Likelihood.POSSIBLE, why, do)]
