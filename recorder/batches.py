@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
-import zstandard
-
 from recorder.errors import DamagedRecordingError
 from recorder.frames import MAX_BATCH_BYTES, Frame, decode_frames, encode_frames
+from recorder.packing import pack, unpack
 from recorder.seal import TAG_BYTES, BatchCipher, batch_digest
 
 TAG_BATCH: Final = 0x42
@@ -94,7 +93,7 @@ class Batch:
         prelude = self.prelude
         plain = cipher.decrypt(prelude.number, chain_before, self.front, self.body)
         if prelude.is_compressed:
-            plain = _decompress(plain, prelude.plain_bytes)
+            plain = unpack(plain, prelude.plain_bytes)
         frames = list(decode_frames(plain))
         told = (prelude.frame_count, prelude.start_us, prelude.end_us)
         if (len(frames), frames[0].at_us, frames[-1].at_us) != told:
@@ -109,7 +108,7 @@ def seal_batch(
     plain = encode_frames(frames)
     content = plain
     if len(plain) >= _WORTH_TRYING_BYTES:
-        smaller = zstandard.ZstdCompressor(level=1).compress(plain)
+        smaller = pack(plain)
         if len(smaller) < len(plain):
             content = smaller
     prelude = Prelude(
@@ -126,13 +125,3 @@ def seal_batch(
     body = cipher.encrypt(number, chain_before, front, content)
     digest = batch_digest(front, body)
     return front + body + digest, digest
-
-
-def _decompress(content: bytes, plain_bytes: int) -> bytes:
-    try:
-        # The size is read before anything is allocated for it.
-        if zstandard.get_frame_parameters(content).content_size != plain_bytes:
-            raise DamagedRecordingError("bad_frames", "a batch unpacks to another size than its front names")
-        return zstandard.ZstdDecompressor().decompress(content, max_output_size=plain_bytes, allow_extra_data=False)
-    except zstandard.ZstdError as error:
-        raise DamagedRecordingError("bad_frames", "a batch does not unpack") from error

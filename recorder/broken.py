@@ -13,6 +13,7 @@ from recorder.batches import Batch
 from recorder.continuity import Continuity
 from recorder.errors import DamagedRecordingError, RecordingError
 from recorder.manifest import TAG_BROKEN, TAG_SEALED, BrokenMark, Sign, decode_sealed, encode_reason, valid_public_key
+from recorder.room import free_room
 from recorder.walk import (
     Ending,
     Front,
@@ -60,6 +61,7 @@ def mark_broken(path: Path, evidence_sign: Sign, reason: str, now_ms: int, *, ev
             return earlier
         mark = _measure(stream, front, size, reason, now_ms, evidence_public)
         _append(descriptor, mark.encode(front.header_sha256, evidence_sign), size)
+        free_room(descriptor)  # what the dead writer held ahead
         return mark
 
 

@@ -2,7 +2,8 @@
 
 RecordingFaultError
 ├── RecordingError      writing: the frames handed over are not (yet) on file
-└── DamagedRecordingError    reading: the file is not what its writer wrote
+├── DamagedRecordingError    reading: the file is not what its writer wrote
+└── UnpackerMissingError     reading: this Python lacks the library that unpacks batches
 """
 
 
@@ -33,3 +34,11 @@ class DamagedRecordingError(RecordingFaultError):
         super().__init__(code, message)
         self.batch = batch
         self.at_us = at_us
+
+
+class UnpackerMissingError(RecordingFaultError):
+    """A batch is compressed and the zstandard library is not installed. Says nothing about the file."""
+
+    def __init__(self) -> None:
+        message = "its content is compressed: install the package zstandard, or verify without the unseal key"
+        super().__init__("no_unpacker", message)

@@ -7,13 +7,12 @@ domain + header SHA-256 + the record from its tag up to the signature.
 import base64
 import binascii
 import hashlib
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from struct import Struct
 from typing import Final
-
-import orjson
 
 from recorder.errors import DamagedRecordingError, RecordingError
 from recorder.seal import KEY_BYTES, SIGNATURE_BYTES, SealedKey, check_signature
@@ -84,7 +83,7 @@ class Opening:
 
     def encode(self, sign: Sign) -> bytes:
         """Prefix, JSON and signature. Raises `RecordingError("header_too_large")` above 64 KiB of JSON."""
-        text = orjson.dumps(
+        text = json.dumps(
             {
                 "v": 1,
                 "recording_id": self.header.recording_id,
@@ -103,8 +102,10 @@ class Opening:
                     "sealed_b64": _b64(self.key.sealed),
                 },
             },
-            option=orjson.OPT_SORT_KEYS,
-        )
+            sort_keys=True,
+            ensure_ascii=False,
+            separators=(",", ":"),
+        ).encode()
         if len(text) > MAX_HEADER_BYTES:
             raise RecordingError("header_too_large", f"a header of {len(text)} bytes is over {MAX_HEADER_BYTES}")
         signed = MAGIC + len(text).to_bytes(4, "big") + text
@@ -127,7 +128,7 @@ def decode_opening(signed: bytes, signature: bytes) -> Opening:
     Raises `DamagedRecordingError("flipped")` unless the header is valid and signed by the key that it names.
     """
     try:
-        value = orjson.loads(signed[PREFIX_BYTES:])
+        value = json.loads(signed[PREFIX_BYTES:].decode())
         if (value["v"], value["cipher"], value["key"]["scheme"]) != (1, _CIPHER, _SCHEME):
             raise DamagedRecordingError("unsupported", "the recording needs a newer reader")
         numbers = [value[name] for name in ("created_at_ms", "width", "height")]
@@ -136,6 +137,7 @@ def decode_opening(signed: bytes, signature: bytes) -> Opening:
         texts += [*labels.keys(), *labels.values()]
         if not all(type(number) is int for number in numbers) or not all(type(text) is str for text in texts):
             raise ValueError("a field has the wrong type")
+        "".join(texts).encode()  # an escaped half of a character is no text
         header = RecordingHeader(
             texts[0], texts[1], numbers[0], texts[2], width=numbers[1], height=numbers[2], labels=labels
         )
@@ -144,7 +146,7 @@ def decode_opening(signed: bytes, signature: bytes) -> Opening:
             _unb64(key["recipient_public_b64"]), _unb64(key["ephemeral_public_b64"]), _unb64(key["sealed_b64"])
         )
         opening = Opening(header, _unb64(value["signing_public_b64"]), sealed)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedRecordingError("flipped", "the header is not readable") from error
     try:
         check_signature(opening.signing_public, signature, _DOMAIN + hashlib.sha256(signed).digest())
@@ -223,6 +225,11 @@ def decode_head(record: bytes, header_sha256: bytes, signing_public: bytes) -> H
     signed, signature = record[: _COUNTS.size], record[_COUNTS.size :]
     check_signature(signing_public, signature, _DOMAIN + header_sha256 + signed)
     return _head(counts, signature)
+
+
+def check_head(head: Head, header_sha256: bytes, signing_public: bytes) -> None:
+    """Raises `DamagedRecordingError("forged_head")` unless this running head was signed by that key."""
+    check_signature(signing_public, head.signature, _DOMAIN + header_sha256 + head.counts.pack(TAG_HEAD))
 
 
 def sign_sealed(counts: Counts, reason: str, sealed_at_ms: int, header_sha256: bytes, sign: Sign) -> tuple[Head, bytes]:

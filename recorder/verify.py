@@ -1,25 +1,24 @@
 """Is this recording what its writer wrote? Works without the data key; with it, every batch is decrypted as well. I/O.
 
-    python -m recorder.verify FILE… [--signing-key HEX] [--evidence-key HEX] [--chain HEX] [--unseal-key-file F]
-                              [--json]
+    python -m recorder.verify FILE… [--signing-key HEX] [--evidence-key HEX] [--chain HEX] [--anchor N:HEX]…
+                              [--unseal-key-file F] [--json]
 
 Exit code: 0 every file sealed and whole · 3 some unfinished (open, or marked broken) but sound as far as they go ·
 1 some damaged · 2 wrong use or a file that cannot be read.
 """
 
 import argparse
+import json
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import BinaryIO
 
-import orjson
-
 from recorder.batches import Batch
 from recorder.continuity import Continuity
-from recorder.errors import DamagedRecordingError
+from recorder.errors import DamagedRecordingError, UnpackerMissingError
 from recorder.manifest import TAG_BROKEN, TAG_SEALED, BrokenMark, Head
 from recorder.report import Kind, Report, State
 from recorder.seal import BatchCipher, open_data_key
@@ -51,12 +50,14 @@ class Trusted:
 
     `signing_public` and `audited_chain` come from the audit chain, `evidence_public` from the site's configuration.
     `unseal_private` opens the data key. `audited_chain` is the `chain_sha256` with which the recording is known to end.
+    `anchors`: the chain after a number of batches, as it was audited while the session ran.
     """
 
     signing_public: bytes | None = None
     evidence_public: bytes | None = None
     unseal_private: bytes | None = None
     audited_chain: bytes | None = None
+    anchors: Mapping[int, bytes] = field(default_factory=dict)
 
 
 def verify(
@@ -66,13 +67,15 @@ def verify(
     evidence_public: bytes | None = None,
     unseal_private: bytes | None = None,
     audited_chain: bytes | None = None,
+    anchors: Mapping[int, bytes] | None = None,
 ) -> Report:
     """Check one recording: structure, hash chain and signatures, and with `unseal_private` every batch's content.
 
     `source` is a file or a seekable stream. Parameters as in `Trusted`. Damage is a value in the report; only
-    `OSError` is raised. Without `audited_chain` nobody can tell a file cut at a batch from one left by a crash.
+    `OSError` is raised, and `UnpackerMissingError` when content is to be read without the zstandard library. Without
+    `audited_chain` nobody can tell a file cut at a batch from one left by a crash.
     """
-    trusted = Trusted(signing_public, evidence_public, unseal_private, audited_chain)
+    trusted = Trusted(signing_public, evidence_public, unseal_private, audited_chain, anchors or {})
     if isinstance(source, Path):
         with source.open("rb", buffering=1 << 18) as stream:
             return _verify(stream, trusted)
@@ -192,6 +195,11 @@ class _Check:
             except DamagedRecordingError as error:
                 raise self._bad(error.code, str(error), batch.prelude.start_us) from error
         self._followed.take_batch(batch)
+        anchored = self._trusted.anchors.get(self._followed.batches)
+        if anchored is not None and anchored != self._followed.chain:
+            message = f"batches up to {self._followed.batches} are not those that were audited while the session ran"
+            number, at_us = self._followed.batches, self._followed.at_us
+            raise DamagedRecordingError("forged_head", message, batch=number, at_us=at_us)
 
     def _follow_to_mark(self, ending: Ending) -> None:
         fault: DamagedRecordingError | None = None
@@ -221,6 +229,9 @@ class _Check:
                 raise self._bad("flipped", "what stands behind the last good batch is not a write that was cut short")
 
     def _check_audited_chain(self) -> None:
+        last = max(self._trusted.anchors, default=0)
+        if last > self._followed.batches:
+            raise self._bad("truncated", f"the recording ends before batch {last}, which was audited while it ran")
         audited = self._trusted.audited_chain
         if audited is None or audited == self._followed.chain:
             return
@@ -277,11 +288,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 evidence_public=options.evidence_key,
                 unseal_private=None if options.unseal_key_file is None else options.unseal_key_file.read_bytes(),
                 audited_chain=options.chain,
+                anchors=dict(options.anchor),
             )
         except OSError as error:
             unread = True
             sys.stderr.write(f"{error.filename}: {error.strerror}\n")
             continue
+        except UnpackerMissingError as error:
+            sys.stderr.write(f"{file}: {error}\n")
+            return ExitCode.USAGE
         states.add(report.state)
         sys.stdout.write(_as_line(file, report) if options.json else _as_text(file, report))
     if State.DAMAGED in states:
@@ -298,6 +313,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--evidence-key", type=_hex32, metavar="HEX", help="the gateway's public evidence key")
     parser.add_argument("--unseal-key-file", type=Path, metavar="FILE", help="32 raw bytes; decrypts every batch too")
     parser.add_argument("--chain", type=_hex32, metavar="HEX", help="the chain_sha256 that was audited at the end")
+    parser.add_argument(
+        "--anchor",
+        type=_anchor,
+        action="append",
+        default=[],
+        metavar="BATCHES:HEX",
+        help="a chain_sha256 that was audited while the session ran; may be given several times",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     return parser
 
@@ -309,8 +332,13 @@ def _hex32(text: str) -> bytes:
     return value
 
 
+def _anchor(text: str) -> tuple[int, bytes]:
+    number, _, chain = text.partition(":")
+    return int(number), _hex32(chain)
+
+
 def _as_line(file: Path, report: Report) -> str:
-    return orjson.dumps({"file": str(file)} | report.as_json(), option=orjson.OPT_APPEND_NEWLINE).decode()
+    return json.dumps({"file": str(file)} | report.as_json(), ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def _as_text(file: Path, report: Report) -> str:

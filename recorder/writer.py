@@ -8,19 +8,21 @@ import errno
 import fcntl
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from recorder.batches import seal_batch
+from recorder.batches import DIGEST_BYTES, PRELUDE_BYTES, seal_batch
 from recorder.errors import RecordingError
-from recorder.frames import Frame
-from recorder.manifest import Counts, Head, Opening, RecordingHeader, sign_head, sign_sealed
-from recorder.seal import KEY_BYTES, SIGNATURE_BYTES, BatchCipher, Random, Signer, next_chain, seal_data_key
+from recorder.frames import FRAME_HEAD_BYTES, MAX_BATCH_BYTES, Frame
+from recorder.manifest import BROKEN_BYTES, HEAD_BYTES, Counts, Head, Opening, RecordingHeader, sign_head, sign_sealed
+from recorder.room import free_room, hold_room
+from recorder.seal import KEY_BYTES, SIGNATURE_BYTES, TAG_BYTES, BatchCipher, Random, Signer, next_chain, seal_data_key
 
 _NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_TRAILER_ROOM: Final = BROKEN_BYTES + HEAD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +31,23 @@ class WriterSettings:
 
     A head is signed after `head_every_batches` batches or `head_every_seconds` of recording time, whichever is first.
     `sync_every_seconds` zero leaves the disk to the kernel: a killed process loses nothing, a power cut may. A sync
-    blocks the caller for as long as the disk takes.
+    blocks the caller for as long as the disk takes; `syncing` gives the same work to a thread.
+
+    `reserve_bytes`: so much room is held on disk ahead of what is written, from the first byte on; zero holds none.
+    `most_bytes`: the recording grows no further, its trailer included; zero sets no bound.
     """
 
     head_every_batches: int = 64
     head_every_seconds: float = 5.0
     sync_every_seconds: float = 0.0
+    reserve_bytes: int = 0
+    most_bytes: int = 0
 
     def __post_init__(self) -> None:
         if self.head_every_batches < 1 or self.head_every_seconds <= 0 or self.sync_every_seconds < 0:
             raise ValueError("heads need a positive interval, syncs one that is not negative")
+        if self.reserve_bytes < 0 or self.most_bytes < 0:
+            raise ValueError("room to hold and the most that is written are not negative")
 
 
 class WriterState(Enum):
@@ -73,7 +82,9 @@ class RecordingWriter:
         self._counts_then = replace(self._counts, offset=len(front))
         self._anchored = self._counts
         self._last_head: Head | None = None
+        self._anchor: Head | None = None
         self._synced_us = 0
+        self._held_to = 0  # file offset up to which room is held on disk
 
     @classmethod
     def create(
@@ -108,6 +119,7 @@ class RecordingWriter:
         writer = cls(descriptor, front, signer, data_key, settings or WriterSettings())
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            writer._make_room(len(front))
             writer._flush()
             writer.sync()
             _sync_folder(path.parent)
@@ -136,11 +148,17 @@ class RecordingWriter:
         """What is wholly on file. A record that is only partly written does not count."""
         return self._counts
 
+    @property
+    def anchor(self) -> Head | None:
+        """The newest running head that is on file."""
+        return self._anchor
+
     def append(self, frames: Sequence[Frame]) -> None:
         """Write one batch (and a head, when one is due) with one `write(2)`. No frames: nothing is done.
 
-        Raises `RecordingError`. `batch_too_large` and `time_runs_back`: nothing was written, the writer goes on.
-        `no_space` and `short_write`: the writer is blocked and holds the rest of this batch; the frames count as
+        Raises `RecordingError`. `batch_too_large`, `time_runs_back`, `over_budget` (it would grow above `most_bytes`)
+        and, while the writer stays open, `no_space`: nothing was written, the writer goes on and can be sealed.
+        `no_space` and `short_write` with the state `BLOCKED`: it holds the rest of this batch; the frames count as
         recorded only when `retry()` has returned. `write_failed` and `sync_failed`: the writer is done.
         """
         if not frames:
@@ -150,6 +168,10 @@ class RecordingWriter:
         if frames[0].at_us < before.at_us:
             message = f"a frame at {frames[0].at_us} us follows one at {before.at_us} us"
             raise RecordingError("time_runs_back", message)
+        plain_bytes = sum(FRAME_HEAD_BYTES + len(frame.data) for frame in frames)
+        if plain_bytes <= MAX_BATCH_BYTES:
+            # Before the batch is encrypted: a batch that finds no room must not have used its number.
+            self._make_room(before.offset + PRELUDE_BYTES + plain_bytes + TAG_BYTES + DIGEST_BYTES + HEAD_BYTES)
         record, digest = seal_batch(frames, before.batches + 1, before.frames + 1, before.chain_sha256, cipher)
         counts = Counts(
             before.batches + 1,
@@ -173,6 +195,7 @@ class RecordingWriter:
             return
         _, signer = self._require_open()
         if self._is_head_due(self._counts, now_us):
+            self._make_room(self._counts.offset + HEAD_BYTES)
             self._put_head(self._counts, signer, b"")
         self._sync_when_due(now_us)
 
@@ -219,6 +242,23 @@ class RecordingWriter:
                 "sync_failed", f"the recording could not be forced to disk: {error.strerror}"
             ) from error
 
+    def syncing(self) -> Callable[[], None]:
+        """What another thread calls once to force to disk what is written now; the writer may go on and even close.
+
+        The call raises `OSError`; then the caller must write no more: what the kernel dropped it does not tell again.
+        """
+        if self._state not in (WriterState.OPEN, WriterState.BLOCKED):
+            raise RecordingError("not_open", "the recording is closed or has failed")
+        descriptor = os.dup(self._descriptor)
+
+        def sync() -> None:
+            try:
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
+
+        return sync
+
     def _is_head_due(self, counts: Counts, now_us: int) -> bool:
         unanchored = counts.batches - self._anchored.batches
         waited_us = now_us - self._anchored.at_us
@@ -227,9 +267,29 @@ class RecordingWriter:
         )
 
     def _put_head(self, counts: Counts, signer: Signer, record: bytes) -> None:
-        _, head = sign_head(counts, self._header_sha256, signer.sign)
+        told, head = sign_head(counts, self._header_sha256, signer.sign)
         self._anchored = counts
         self._put(record + head, replace(counts, offset=counts.offset + len(head)))
+        self._anchor = told
+
+    def _make_room(self, end: int) -> None:
+        """Hold room up to `end` and for a trailer behind it, with a head start, or say that there is none."""
+        settings = self._settings
+        needed = end + _TRAILER_ROOM
+        if settings.most_bytes and needed > settings.most_bytes:
+            message = f"the recording has reached its bound of {settings.most_bytes} bytes"
+            raise RecordingError("over_budget", message)
+        if not settings.reserve_bytes or needed <= self._held_to:
+            return
+        ahead = needed + settings.reserve_bytes
+        ahead = min(ahead, settings.most_bytes) if settings.most_bytes else ahead
+        try:
+            hold_room(self._descriptor, self._held_to, ahead)
+        except RecordingError:
+            if self._held_to == 0:
+                raise  # a session does not begin on less than its reserve
+            hold_room(self._descriptor, self._held_to, ahead := needed)
+        self._held_to = ahead
 
     def _sync_when_due(self, now_us: int) -> None:
         interval = self._settings.sync_every_seconds
@@ -269,6 +329,8 @@ class RecordingWriter:
         self._state = state
         self._cipher = None
         self._signer = None
+        if self._held_to:
+            free_room(self._descriptor)
         with contextlib.suppress(OSError):
             os.close(self._descriptor)
 

@@ -12,7 +12,17 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from broker.app import boundary_commands, console_client, host_cut, host_knock, keys, knock_commands, settings, units
+from broker.app import (
+    boundary_commands,
+    console_client,
+    evidence_commands,
+    host_cut,
+    host_knock,
+    keys,
+    knock_commands,
+    settings,
+    units,
+)
 from broker.app.cli import DEFAULT_CONFIG
 from broker.app.errors import CommandError
 from broker.app.layout import Layout
@@ -25,6 +35,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(recordings_app, name="recordings")
 app.add_typer(boundary_commands.app, name="boundary")
 app.add_typer(knock_commands.app, name="knock")
+app.add_typer(evidence_commands.app, name="evidence")
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="The site's settings file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]

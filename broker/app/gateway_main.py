@@ -6,13 +6,17 @@ import contextlib
 import os
 import signal
 from pathlib import Path
+from typing import Final
 
 from broker.app import logs
 from broker.app.layout import Layout
 from broker.app.settings import Settings, load
 from broker.gateway.gateway import Gateway, GatewayConfig
+from broker.gateway.recording_care import RecordingCare
 from broker.protocols.catalogue import find_protocols
 from spa_knock.link.process import harden, listen_sockets, notify_ready
+
+_MIB: Final = 1 << 20
 
 
 def configuration(settings: Settings) -> GatewayConfig:
@@ -35,6 +39,19 @@ def configuration(settings: Settings) -> GatewayConfig:
         protocols={name: tuple(listeners) for name, listeners in sockets.items()},
         opener_socket=layout.socket("opener-gateway"),
         guard_uid=settings.users.guard,
+        care=care_of(settings),
+    )
+
+
+def care_of(settings: Settings) -> RecordingCare:
+    """How this site's recordings are cared for."""
+    section = settings.recordings
+    return RecordingCare(
+        reserve_bytes=section.reserve_mib * _MIB,
+        most_bytes=section.most_mib * _MIB,
+        sync_seconds=section.sync_seconds,
+        anchor_seconds=section.anchor_seconds,
+        least_free_bytes=section.least_free_mib * _MIB,
     )
 
 

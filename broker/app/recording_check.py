@@ -1,7 +1,7 @@
 """One recording's file against what the audit trail says of it. Reads only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -26,12 +26,20 @@ class AuditedRecording:
     head_sha256: bytes | None = None
     batches: int = 0
     is_readable: bool = True
+    anchors: Mapping[int, bytes] = field(default_factory=dict)
 
     @classmethod
     def opened(cls, recording_id: str, params: Mapping[str, FieldValue]) -> "AuditedRecording":
         """From the event of its beginning."""
         signing, header = _hash_of(params.get("signing_key")), _hash_of(params.get("header_sha256"))
         return cls(recording_id, signing or b"", header, is_readable=signing is not None)
+
+    def anchored(self, params: Mapping[str, FieldValue]) -> "AuditedRecording":
+        """With a head that was audited while the session ran."""
+        chain, batches = _hash_of(params.get("chain_sha256")), params.get("batches")
+        if chain is None or not isinstance(batches, int):
+            return replace(self, is_readable=False)
+        return replace(self, anchors={**self.anchors, batches: chain})
 
     def closed(self, end: End, params: Mapping[str, FieldValue]) -> "AuditedRecording":
         """With the event of its end; the key stays that of its beginning."""
@@ -80,6 +88,7 @@ def check_stream(audited: AuditedRecording, stream: BinaryIO, evidence_public: b
         signing_public=audited.signing_public,
         evidence_public=evidence_public,
         audited_chain=audited.head_sha256 if audited.end == "sealed" else None,
+        anchors=audited.anchors,
     )
     if report.state is State.DAMAGED:
         return _damaged(audited.id, report)

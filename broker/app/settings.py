@@ -83,6 +83,18 @@ class LimitsSection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecordingsSection:
+    """How recordings are written, and what happens when they cannot be."""
+
+    sync_seconds: float = _setting("recordings are forced to disk this often; 0 leaves it to the kernel", 5.0)
+    anchor_seconds: float = _setting("a signed head of a running recording goes to the audit trail this often", 30.0)
+    reserve_mib: int = _setting("room held on disk for a session before it starts, and ahead of what is written", 8)
+    most_mib: int = _setting("a recording grows to this size at most; its session then ends", 4096)
+    least_free_mib: int = _setting("with less free room than this no session begins", 64)
+    hold_when_full: bool = _setting("a session that finds no room waits for it instead of ending", default=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvidenceSection:
     """What must outlive the database."""
 
@@ -112,6 +124,7 @@ class Settings:
     plant_face: PlantFaceSection
     users: UsersSection = field(default_factory=UsersSection)
     limits: LimitsSection = field(default_factory=LimitsSection)
+    recordings: RecordingsSection = field(default_factory=RecordingsSection)
     evidence: EvidenceSection = field(default_factory=EvidenceSection)
     boundary: BoundarySection = field(default_factory=BoundarySection)
     metrics: MetricsSection = field(default_factory=MetricsSection)
@@ -126,6 +139,7 @@ class Settings:
         for key, path in (("site.state_dir", self.site.state_dir), ("site.run_dir", self.site.run_dir)):
             if not Path(path).is_absolute():
                 raise SettingsError(f"{key}: an absolute path is needed, not {path!r}")
+        _check_recordings(self.recordings)
         if self.evidence.witness_file and not Path(self.evidence.witness_file).is_absolute():
             raise SettingsError(
                 f"evidence.witness_file: an absolute path is needed, not {self.evidence.witness_file!r}"
@@ -154,6 +168,18 @@ class Settings:
         users = dataclasses.astuple(self.users)
         if len(set(users)) != len(users) or 0 in users:
             raise SettingsError("users: four different ids, none of them 0")
+
+
+def _check_recordings(section: RecordingsSection) -> None:
+    for key, value, least, most in (
+        ("sync_seconds", section.sync_seconds, 0, 3600),
+        ("anchor_seconds", section.anchor_seconds, 5, 3600),
+        ("reserve_mib", section.reserve_mib, 1, 1024),
+        ("most_mib", section.most_mib, 16, 1024 * 1024),
+        ("least_free_mib", section.least_free_mib, 1, 1024 * 1024),
+    ):
+        if not least <= value <= most:
+            raise SettingsError(f"recordings.{key}: {least} to {most}, not {value}")
 
 
 def _check_database(url: str) -> None:
@@ -227,6 +253,8 @@ def _fits(value: Any, kind: Any) -> bool:
         return isinstance(value, list) and all(_fits(item, get_args(kind)[0]) for item in value)
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
     return isinstance(value, kind)
 
 

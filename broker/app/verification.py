@@ -32,7 +32,7 @@ from broker.audit.model import AuditRecord
 from broker.audit.witness import Witnessed
 from broker.audit.witness import read as read_witness
 from broker.kernel.ids import is_id
-from broker.recordings.events import RecordingBroken, RecordingOpened, RecordingSealed
+from broker.recordings.events import RecordingAnchored, RecordingBroken, RecordingOpened, RecordingSealed
 from broker.recordings.service import file_name_of
 from recorder.errors import DamagedRecordingError
 from recorder.walk import read_front
@@ -255,6 +255,8 @@ class _Facts:
         match record.code:
             case RecordingOpened.code if known is None:
                 self.recordings[record.subject] = AuditedRecording.opened(record.subject, record.params)
+            case RecordingAnchored.code if known is not None:
+                self.recordings[record.subject] = known.anchored(record.params)
             case RecordingSealed.code | RecordingBroken.code:
                 end: End = "sealed" if record.code == RecordingSealed.code else "broken"
                 known = known or AuditedRecording.opened(record.subject, record.params)

@@ -116,7 +116,7 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
     sealer = opened_keys.sealer
     limits = settings.limits
     policy = replace(
-        standard_rules(must_be_watched=limits.must_be_watched),
+        standard_rules(must_be_watched=limits.must_be_watched, hold_when_full=settings.recordings.hold_when_full),
         autonomy=timedelta(seconds=limits.autonomy_seconds),
         idle=timedelta(seconds=limits.idle_seconds),
     )

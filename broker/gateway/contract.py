@@ -243,7 +243,21 @@ class ControlBack:
 
 @dataclass(frozen=True, slots=True)
 class RecorderFailed:
+    """What follows can not be recorded any more. `code` is the reason of the session's end.
+
+    `is_whole`: everything that a side received is on file, and the recording can be sealed.
+    """
+
     reason: str
+    code: str = "recorder_failed"
+    is_whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderResumed:
+    """The recording found room again after this time, in which nothing passed."""
+
+    held_ms: int
 
 
 ChannelEvent = (
@@ -252,7 +266,7 @@ ChannelEvent = (
 )  # fmt: skip
 SessionEvent = (
     SideGone | Ticked | Renewed | PermitEnded | CutOrdered | Frozen | Thawed | Told | WatchersChanged | ControlLost
-    | ControlBack | RecorderFailed
+    | ControlBack | RecorderFailed | RecorderResumed
 )  # fmt: skip
 Event = Admitted | Leased | Dialed | OpeningFailed | ChannelEvent | SessionEvent
 

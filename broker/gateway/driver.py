@@ -17,17 +17,20 @@ import structlog
 
 from broker.gateway import contract as c
 from broker.gateway.authority import Authority, RecordingFacts
-from broker.gateway.evidence import SUFFIX, Evidence
+from broker.gateway.evidence import Evidence
 from broker.gateway.local_link import PeerRefused, PeerSilent
 from broker.gateway.machine import Phase, SessionMachine
 from broker.gateway.permits import Admission, BadAnswer, Lease
+from broker.gateway.recording_care import HOLD_WHEN_FULL, RecordingCare
+from broker.gateway.session_recording import SessionRecording
 from recorder.errors import RecordingError
 from recorder.live import LiveFeed, Watcher
-from recorder.manifest import RecordingHeader
-from recorder.writer import RecordingWriter
 
 DIAL_SECONDS: Final = 20.0
 OPEN_CHANNEL_SECONDS: Final = 20.0
+MOST_STALLED_BYTES: Final = 64 << 20
+NO_ROOM_WORDS: Final = "Sallyport: the recording finds no room; nothing passes until it does."
+_MOST_CHANNELS: Final = 256
 
 _log = structlog.get_logger("gateway.session")
 
@@ -87,8 +90,16 @@ class Surroundings:
     authority: Authority
     recordings_dir: Path
     evidence: Evidence
+    care: RecordingCare = field(default_factory=RecordingCare)
     clocks: Callable[[], c.Moment] = read_clocks
     random: Callable[[int], bytes] = field(default=secrets.token_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Since when, on the clock since boot, a record waits for room."""
+
+    since_us: int
 
 
 class SessionDriver:
@@ -105,7 +116,11 @@ class SessionDriver:
         self._tasks: asyncio.TaskGroup | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._timers: set[asyncio.TimerHandle] = set()
-        self._writer: RecordingWriter | None = None
+        self._recording: SessionRecording | None = None
+        self._waiting: deque[c.Command] = deque()
+        self._stall: Stall | None = None
+        self._channels: deque[int] = deque(maxlen=_MOST_CHANNELS)
+        self._closed_flows: set[tuple[int, c.Side]] = set()
         self._live = LiveFeed()
         self._watchers = 0
 
@@ -151,11 +166,14 @@ class SessionDriver:
         self._busy = True
         try:
             while self._inbox:
-                for command in self._machine.handle(self._inbox.popleft(), self._around.clocks()):
-                    if not self._carry_out(command):
-                        break  # the recorder failed: what stands behind an unwritten record is void
+                event = self._inbox.popleft()
+                if isinstance(event, c.ChannelRequested):
+                    self._channels.append(event.channel)
+                self._waiting += self._machine.handle(event, self._around.clocks())
+                self._work_off()
         except BaseException:
             # A fault in here must not leave a session that is neither judged nor recorded.
+            self._waiting.clear()
             self._legs.drop_target()
             self._legs.drop_client("")
             self._finish("fault", None, broken=True)
@@ -163,16 +181,49 @@ class SessionDriver:
         finally:
             self._busy = False
 
+    def _work_off(self) -> None:
+        """Carries out what waits, in its order, up to a record that finds no room."""
+        if self._stall is not None and any(isinstance(command, c.Close) for command in self._waiting):
+            # The session ends while nothing can be recorded: what was not recorded was not sent, and never is.
+            ending = list(self._waiting)
+            while not isinstance(ending[0], c.DropTarget):
+                del ending[0]
+            self._waiting = deque(one for one in ending if isinstance(one, c.DropTarget | c.Message | c.Close))
+        while self._waiting:
+            if not self._carry_out(self._waiting[0]):
+                if self._stall is None:
+                    self._waiting.clear()  # the recorder failed: what stands behind an unwritten record is void
+                elif sum(len(one.data) for one in self._waiting if isinstance(one, c.Send)) > MOST_STALLED_BYTES:
+                    self._inbox.append(
+                        c.RecorderFailed("too much was waiting for room", "recording_full", is_whole=True)
+                    )
+                return
+            if self._waiting:
+                self._waiting.popleft()
+
     def tick(self) -> None:
-        """Once a second: deadlines, and a signed head when one is due though nothing happens."""
+        """Once a second: deadlines, what waits for room, and a signed head when one is due though nothing happens."""
         self.feed(c.Ticked())
-        if self._writer is None or self.is_over:
+        recording = self._recording
+        if recording is None or self.is_over:
             return
+        now_us = self._machine.elapsed_us(self._around.clocks())
         try:
-            self._writer.tick(self._machine.elapsed_us(self._around.clocks()))
-        except RecordingError as error:
+            recording.tick(now_us)
+        except (RecordingError, OSError) as error:
             _log.error("recording_failed", session_id=self.session_id, error=str(error))
-            self.feed(c.RecorderFailed("the disk or the recorder failed"))
+            self.feed(_failure(error, is_whole=False))
+            return
+        if recording.is_sync_due(now_us):
+            self._spawn(self._sync(recording, now_us))
+
+    async def _sync(self, recording: SessionRecording, now_us: int) -> None:
+        try:
+            await recording.sync(now_us)
+        except (RecordingError, OSError) as error:
+            if not self._over.is_set():
+                _log.error("recording_not_synced", session_id=self.session_id, error=str(error))
+                self.feed(_failure(error, is_whole=False))
 
     def _carry_out(self, command: c.Command) -> bool:
         legs = self._legs
@@ -204,7 +255,8 @@ class SessionDriver:
                 legs.signal(command)
             case c.Break():
                 legs.send_break(command)
-            case c.Flow():
+            case c.Flow(channel, side, is_open):
+                (self._closed_flows.discard if is_open else self._closed_flows.add)((channel, side))
                 legs.flow(command)
             case c.StartTimer(channel, token, delay_ms):
                 self._start_timer(channel, token, delay_ms)
@@ -226,24 +278,15 @@ class SessionDriver:
     # -- the recording
 
     def _open_recording(self) -> bool:
-        admission = self.admission
-        permit = admission.permit
-        header = RecordingHeader(
-            recording_id=admission.recording_id,
-            session_id=admission.session_id,
-            created_at_ms=self._around.clocks().wall_ms,
-            protocol=permit.protocol,
-            width=0,
-            height=0,
-            labels={"person": permit.person_name, "target": permit.target_name, "account": permit.account},
-        )
+        around = self._around
         try:
-            self._writer = RecordingWriter.create(
-                self._around.recordings_dir / self._file_name(),
-                header=header,
-                recipient_public=admission.unseal_public,
-                now_ms=header.created_at_ms,
-                random=self._around.random,
+            self._recording = SessionRecording(
+                self.admission,
+                around.recordings_dir,
+                around.care,
+                around.authority,
+                now_ms=around.clocks().wall_ms,
+                random=around.random,
             )
         except (RecordingError, OSError, ValueError) as error:
             _log.error("recording_not_opened", session_id=self.session_id, error=str(error))
@@ -251,54 +294,65 @@ class SessionDriver:
             return False
         return True
 
-    def _file_name(self) -> str:
-        return self.admission.recording_id + SUFFIX
-
     def _record(self, command: c.Record) -> bool:
-        if self._writer is None:
+        """False: it is not on file. Then what stands behind it waits (`_stall` is set) or is void."""
+        recording = self._recording
+        if recording is None:
             self._inbox.appendleft(c.RecorderFailed("it is not open"))
             return False
         try:
-            self._writer.append(command.frames)
+            if self._stall is not None:
+                recording.append_again(command.frames)
+            else:
+                recording.append(command.frames)
         except (RecordingError, OSError, ValueError) as error:
+            can_wait = isinstance(error, RecordingError) and error.can_retry
+            if can_wait and HOLD_WHEN_FULL in self.admission.permit.duties:
+                self._begin_stall(str(error))
+                return False
             _log.error("recording_failed", session_id=self.session_id, error=str(error))
-            self._inbox.appendleft(c.RecorderFailed("the disk or the recorder failed"))
+            self._stall = None
+            self._inbox.appendleft(_failure(error, is_whole=recording.is_whole))
             return False
+        self._end_stall()
         self._live.publish(command.frames)
         return True
+
+    def _begin_stall(self, error: str) -> None:
+        """Nothing passes any more in either direction, and nothing is lost: commands wait in their order."""
+        if self._stall is not None:
+            return
+        self._stall = Stall(self._around.clocks().boot_us)
+        _log.error("recording_stalled", session_id=self.session_id, error=error)
+        self._around.authority.report(self.session_id, "recordings.recording.stalled", {"error": error})
+        for channel in self._channels:
+            for side in c.Side:
+                self._legs.flow(c.Flow(channel, side, open=False))
+            # Our own words; they tell nothing of the target, and the recording has the stall's length behind it.
+            self._legs.message(c.Message(channel, NO_ROOM_WORDS))
+
+    def _end_stall(self) -> None:
+        stall, self._stall = self._stall, None
+        if stall is None:
+            return
+        held_ms = (self._around.clocks().boot_us - stall.since_us) // 1000
+        self._around.authority.report(self.session_id, "recordings.recording.resumed", {"held_ms": held_ms})
+        self._inbox.append(c.RecorderResumed(held_ms))
+        for channel in self._channels:
+            for side in c.Side:
+                self._legs.flow(c.Flow(channel, side, open=(channel, side) not in self._closed_flows))
 
     def _finish(self, reason: str, exit_status: int | None, *, broken: bool) -> None:
         if self._over.is_set():
             return
-        facts = self._close_recording(reason, broken=broken)
+        facts: RecordingFacts | None = None
+        if self._recording is not None:
+            now_ms = self._around.clocks().wall_ms
+            facts = self._recording.close(self._around.evidence, reason, now_ms, broken=broken)
         self._live.end("session_ended")
         self._around.authority.ended(self.session_id, reason, facts, exit_status)
         _log.info("session_ended", session_id=self.session_id, reason=reason, exit_status=exit_status)
         self._over.set()
-
-    def _close_recording(self, reason: str, *, broken: bool) -> RecordingFacts | None:
-        writer = self._writer
-        if writer is None:
-            return None
-        now_ms = self._around.clocks().wall_ms
-        if not broken:
-            try:
-                head = writer.seal(reason, now_ms)
-            except (RecordingError, OSError, ValueError) as error:
-                _log.error("recording_not_sealed", session_id=self.session_id, error=str(error))
-            else:
-                return RecordingFacts(
-                    "sealed", head.frames, head.batches, head.bytes, head.chain_sha256, head.signature, now_ms
-                )
-        counts = writer.counts
-        writer.close_broken()
-        path = self._around.recordings_dir / self._file_name()
-        try:
-            return self._around.evidence.mark(path, reason, now_ms)
-        except (RecordingError, OSError) as error:
-            # The next start of the gateway marks it; control learns at once what was whole.
-            _log.error("recording_not_marked", session_id=self.session_id, error=str(error))
-        return RecordingFacts("broken", counts.frames, counts.batches, counts.offset, counts.chain_sha256, b"", now_ms)
 
     # -- what takes time
 
@@ -319,16 +373,16 @@ class SessionDriver:
         self._timers.add(handle)
 
     async def _lease(self) -> None:
-        writer = self._writer
-        if writer is None:
+        recording = self._recording
+        if recording is None:
             return
         try:
             lease = await self._around.authority.lease(
                 self.session_id,
                 self.admission.permit.permit_id,
-                signing_public=writer.signing_public,
-                header_sha256=writer.header_sha256,
-                path=self._file_name(),
+                signing_public=recording.signing_public,
+                header_sha256=recording.header_sha256,
+                path=recording.file_name,
             )
         except PeerRefused as refusal:
             self.feed(
@@ -371,3 +425,13 @@ class SessionDriver:
         not_after_ms = await self._around.authority.renew(self.session_id)
         if not_after_ms is not None:
             self.feed(c.Renewed(not_after_ms))
+
+
+def _failure(error: Exception, *, is_whole: bool) -> c.RecorderFailed:
+    match error:
+        case RecordingError(code="no_space"):
+            return c.RecorderFailed("no room is left for it", "recording_full", is_whole=is_whole)
+        case RecordingError(code="over_budget"):
+            return c.RecorderFailed("it has reached its bound", "recording_budget", is_whole=is_whole)
+        case _:
+            return c.RecorderFailed("the disk or the recorder failed")

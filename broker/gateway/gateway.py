@@ -21,6 +21,8 @@ from broker.gateway.knocks import Expectations, KnockListener
 from broker.gateway.local_cut import CutListener
 from broker.gateway.opener_link import OpenerLink
 from broker.gateway.permits import Admission, Denial
+from broker.gateway.recording_care import RecordingCare
+from broker.gateway.recording_room import RecordingRoom
 from broker.gateway.spec import ProtocolSpec
 from broker.gateway.spool import Spool
 from broker.gateway.vendor_front import VendorFront, server_context
@@ -62,6 +64,7 @@ class GatewayConfig:
     guard_uid: int | None = None
     cutter_uid: int = 0
     worker: str = "gateway-1"
+    care: RecordingCare = field(default_factory=RecordingCare)
 
 
 class Listener(Protocol):
@@ -90,6 +93,7 @@ class Sessions:
         self._cut_grants: OrderedDict[str, None] = OrderedDict()
         self.around: Surroundings | None = None
         self.watching: Watching | None = None
+        self.room: RecordingRoom | None = None
 
     def ids(self) -> list[str]:
         return list(self._live)
@@ -98,6 +102,8 @@ class Sessions:
         """Asks control. Raises TooManySessions and what `Authority.admit` raises."""
         if len(self._live) >= MAX_SESSIONS:
             raise TooManySessions
+        if self.room is not None and not self.room.admits:
+            return Denial("recordings_full", "The broker has no room to record a session. Tell the plant.")
         answer = await self._surroundings.authority.admit(request)
         if isinstance(answer, Denial) or request.grant_id is None:
             return answer
@@ -244,12 +250,17 @@ class Gateway:
             on_change=self.sessions.control_changed,
         )
         evidence = Evidence.load(config.evidence_key_file)
+
+        def report(code: str, params: Mapping[str, str | int]) -> None:
+            authority.report(None, code, params)
+
+        self.sessions.room = RecordingRoom(config.recordings_dir, config.care, report)
         for lost in evidence.mark_left_over(config.recordings_dir):
             authority.ended(lost.session_id, "gateway_crashed", lost.recording, None)
-        self.sessions.around = Surroundings(authority, config.recordings_dir, evidence)
+        self.sessions.around = Surroundings(authority, config.recordings_dir, evidence, config.care)
         opener = OpenerLink(config.opener_socket) if config.opener_socket is not None else None
         try:
-            doors = await self._doors(authority, opener)
+            doors = await self._doors(opener, report)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(authority.run())
                 if opener is not None:
@@ -259,18 +270,17 @@ class Gateway:
                 self.sessions.watching = Watching(config.authority_socket)
                 tasks.create_task(self.sessions.watching.run())
                 tasks.create_task(self.sessions.tick())
+                tasks.create_task(self.sessions.room.run())
                 for door in doors:
                     tasks.create_task(door.run())
                 self.ready.set()
         finally:
             spool.close()
 
-    async def _doors(self, authority: Authority, opener: OpenerLink | None) -> list[Doorway]:
+    async def _doors(
+        self, opener: OpenerLink | None, report: Callable[[str, Mapping[str, str | int]], None]
+    ) -> list[Doorway]:
         config = self._config
-
-        def report(code: str, params: dict[str, str | int]) -> None:
-            authority.report(None, code, params)
-
         doors: list[Doorway] = []
         if config.tls:
             context = server_context(config.tls_chain_file, config.tls_key_file, config.device_ca_file)

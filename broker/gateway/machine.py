@@ -138,10 +138,14 @@ class SessionMachine:
                 self._silent_since_us = None
                 self._renewal_asked = False
                 return self._thaw(Cause.CONTROL, now)
-            case c.RecorderFailed(reason):
+            case c.RecorderFailed(reason, code, is_whole):
                 if self._shared is not None:
                     self._shared.recording = False
-                return self._end("recorder_failed", f"The recording cannot be written ({reason}).", now)
+                words = f"The recording cannot be written ({reason})."
+                return self._end(code, words, now, is_broken=not is_whole)
+            case c.RecorderResumed(held_ms):
+                note = json.dumps({"kind": "recording_held", "text": f"{held_ms} ms", "held_ms": held_ms}).encode()
+                return [c.Record((Frame(FrameKind.NOTE, 0, self.elapsed_us(now), note),))]
             case _:
                 assert_never(event)
 
@@ -294,7 +298,7 @@ class SessionMachine:
             [record] if cause is Cause.ORDER else [record, c.Report(f"session.session.{what}", {"cause": cause.value})]
         )
 
-    def _end(self, reason: str, words: str, now: c.Moment) -> list[c.Command]:
+    def _end(self, reason: str, words: str, now: c.Moment, *, is_broken: bool = False) -> list[c.Command]:
         """The target's leg first, so that no further byte reaches it; then the last words."""
         self.phase = Phase.CLOSING
         self.end_reason = reason
@@ -305,5 +309,4 @@ class SessionMachine:
                 commands += channel.say(words, now)
         self._channels.clear()
         self.phase = Phase.CLOSED
-        broken = reason == "recorder_failed"
-        return [*commands, c.Close(reason, words, self._exit_status, broken=broken)]
+        return [*commands, c.Close(reason, words, self._exit_status, broken=is_broken)]

@@ -139,7 +139,11 @@ def _by_rule(facts: Facts, rules: PolicyRules, now: datetime) -> Verdict:
         case Effect.ALLOW:
             if grant.approvals < rule.approvals:
                 return NeedsApproval(rule_id=rule.rule_id, policy_version=rules.version, by=APPROVER_ROLE)
-            duties = (Duty.RECORD, Duty.WATCHED) if rule.must_be_watched else (Duty.RECORD,)
+            duties = (
+                Duty.RECORD,
+                *((Duty.WATCHED,) if rule.must_be_watched else ()),
+                *((Duty.HOLD_WHEN_FULL,) if rule.hold_when_full else ()),
+            )
             return Allow(
                 rule_id=rule.rule_id,
                 policy_version=rules.version,

@@ -17,6 +17,7 @@ class Duty(Enum):
 
     RECORD = "record"
     WATCHED = "watched"
+    HOLD_WHEN_FULL = "hold_when_full"
 
 
 class Effect(Enum):
@@ -41,7 +42,8 @@ class AccessRule:
 
     `zones` and `targets` name what it is about, empty means any. `approvals` is how many people must have approved;
     `max_session` bounds one session whatever its grant says, None leaves the grant's end. `must_be_watched`: nothing
-    that the engineer types reaches the target unless somebody at the plant watches.
+    that the engineer types reaches the target unless somebody at the plant watches. `hold_when_full`: a session whose
+    recording finds no room waits for it; otherwise it ends.
     """
 
     rule_id: str
@@ -53,6 +55,7 @@ class AccessRule:
     approvals: int = 1
     max_session: timedelta | None = None
     must_be_watched: bool = False
+    hold_when_full: bool = False
 
     def __post_init__(self) -> None:
         if self.approvals < 1:

@@ -45,6 +45,74 @@ class RecordingBroken(AuditEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecordingAnchored(AuditEvent):
+    """A running recording was whole up to here: a head signed by its own key, checked before it was written."""
+
+    code: ClassVar[str] = "recordings.recording.anchored"
+    session_id: Public[str]
+    batches: Public[int]
+    frames: Public[int]
+    bytes: Public[int]
+    at_us: Public[int]
+    chain_sha256: Public[str]
+    signature: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingAnchorRefused(AuditEvent):
+    """A gateway told of a head that the recording's key did not sign: gateway or recording is not what it was."""
+
+    code: ClassVar[str] = "recordings.recording.anchor_refused"
+    session_id: Public[str]
+    batches: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingStalled(AuditEvent):
+    """A recording found no room: its session waits, and nothing passes in either direction."""
+
+    code: ClassVar[str] = "recordings.recording.stalled"
+    session_id: Public[str]
+    error: Public[str]
+    at_ms: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingResumed(AuditEvent):
+    """A recording found room again; nothing of it is missing."""
+
+    code: ClassVar[str] = "recordings.recording.resumed"
+    session_id: Public[str]
+    held_ms: Public[int]
+    at_ms: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingNearlySpent(AuditEvent):
+    """A recording has used four fifths of the room that one session may; at the bound its session ends."""
+
+    code: ClassVar[str] = "recordings.recording.nearly_spent"
+    session_id: Public[str]
+    bytes: Public[int]
+    most_bytes: Public[int]
+    at_ms: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageLevel(AuditEvent):
+    """The file system of recordings crossed a threshold: `good`, `filling` (80 %), `nearly_full` (90 %), `full`.
+
+    `full`: 95 %, or less free than the site's least; no session begins. Subject: the gateway's worker.
+    """
+
+    code: ClassVar[str] = "recordings.storage.level"
+    level: Public[str]
+    before: Public[str]
+    free_bytes: Public[int]
+    at_ms: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecordingReplayed(AuditEvent):
     """Somebody looked into a recording; `what` is `cast` or `events`."""
 

@@ -11,6 +11,8 @@ from broker.kernel.clock import Clock
 from broker.kernel.ids import is_id
 from broker.recordings import errors, rules, store
 from broker.recordings.events import (
+    RecordingAnchored,
+    RecordingAnchorRefused,
     RecordingBroken,
     RecordingOpened,
     RecordingReplayed,
@@ -29,6 +31,7 @@ from broker.recordings.reading import audited_chain, cast_lines, check_file, mar
 from broker.recordings.store import RecordingRow
 from recorder.errors import DamagedRecordingError
 from recorder.frames import Frame
+from recorder.manifest import Head, check_head
 from recorder.replay import Recording as RecordingFile
 from recorder.replay import open_recording
 
@@ -103,6 +106,35 @@ class RecordingService:
         row.closed_at = self._clock.now()
         unit.session.add(row)
         unit.emit(_broken(row))
+
+    def anchored_within(self, unit: UnitOfWork, recording_id: str, head: Head) -> None:
+        """Enter a running recording's signed head, once its signature was checked; a false one goes into the trail too.
+
+        Recordings that were never opened, or are closed, are passed over: their end says more.
+        """
+        row = unit.session.get(RecordingRow, recording_id)
+        if row is None or row.state is not RecordingState.OPEN:
+            return
+        try:
+            check_head(head, row.header_sha256, row.signing_public)
+        except DamagedRecordingError:
+            unit.emit(
+                RecordingAnchorRefused(actor=_GATEWAY, subject=row.id, session_id=row.session_id, batches=head.batches)
+            )
+            return
+        unit.emit(
+            RecordingAnchored(
+                actor=_GATEWAY,
+                subject=row.id,
+                session_id=row.session_id,
+                batches=head.batches,
+                frames=head.frames,
+                bytes=head.bytes,
+                at_us=head.at_us,
+                chain_sha256=head.chain_sha256.hex(),
+                signature=head.signature.hex(),
+            )
+        )
 
     def known_within(self, session: Session, recording_ids: Collection[str]) -> frozenset[str]:
         """Those of these recordings that were opened, read in the caller's transaction."""

@@ -73,6 +73,8 @@ class NamedThing(_Schema):
 class SessionAnswer(_Schema):
     """A session. `recording_id` is null until its recording was opened.
 
+    `recording_health`: `good`, `held` (no room: nothing passes until there is), `nearly_spent` (near its bound).
+
     `frozen` is null unless the plant holds the engineer's input; one that must be watched and is not is held as well.
     """
 
@@ -93,6 +95,7 @@ class SessionAnswer(_Schema):
     exit_status: int | None
     recording_id: str | None
     commands_blocked: int
+    recording_health: str
     must_be_watched: bool
     frozen: Held | None
     watchers: list[Named]
@@ -209,6 +212,7 @@ def _answer(view: SessionView, watchers: Sequence[tuple[str, str]]) -> SessionAn
         exit_status=record.exit_status,
         recording_id=record.recording_id if view.has_recording else None,
         commands_blocked=record.commands_blocked,
+        recording_health=record.recording_health,
         must_be_watched=record.must_be_watched,
         frozen=frozen,
         watchers=[Named(id=person_id, display_name=name) for person_id, name in watchers],

@@ -1,15 +1,26 @@
 """Pure: what a gateway's report becomes in the trail. Bounded texts, no detail that the recording holds already."""
 
+import base64
 import json
 from collections.abc import Mapping
 from typing import Final
 
 from broker.audit.model import AuditEvent
 from broker.kernel.clock import milliseconds
+from broker.recordings.events import RecordingNearlySpent, RecordingResumed, RecordingStalled, StorageLevel
 from broker.sessions.events import CommandBlocked, ConnectionRefused, FileTransferred, GatewayObserved, SessionCutOnHost
 from broker.sessions.model import ReportedEvent
+from recorder.manifest import Head
 
 BLOCKED: Final = "session.command.blocked"
+ANCHORED: Final = "recordings.recording.anchored"
+RECORDING_HEALTH: Final = {
+    "recordings.recording.stalled": "held",
+    "recordings.recording.resumed": "good",
+    "recordings.recording.nearly_spent": "nearly_spent",
+}
+"""What an event makes of the recording health that a session shows."""
+
 _NOT_AUDITED: Final = frozenset({"session.command.entered", "session.channel.opened"})
 _COMMAND_CHARACTERS: Final = 2000
 _TEXT_CHARACTERS: Final = 200
@@ -46,6 +57,17 @@ def audit_event(event: ReportedEvent, session_id: str | None, person_id: str | N
                 sequential=event.params.get("sequential") is True,
                 at_ms=at_ms,
             )
+        case "recordings.recording.stalled" | "recordings.recording.resumed" | "recordings.recording.nearly_spent":
+            return _of_recording(event, subject, at_ms)
+        case "recordings.storage.level":
+            return StorageLevel(
+                actor=_SYSTEM,
+                subject=f"gateway:{worker}",
+                level=_text(event.params, "level", _TEXT_CHARACTERS),
+                before=_text(event.params, "before", _TEXT_CHARACTERS),
+                free_bytes=_whole(event.params, "free_bytes"),
+                at_ms=at_ms,
+            )
         case "session.session.cut_on_host":
             return SessionCutOnHost(
                 actor="system:host",
@@ -73,6 +95,41 @@ def audit_event(event: ReportedEvent, session_id: str | None, person_id: str | N
                 details=details[:_COMMAND_CHARACTERS],
                 at_ms=at_ms,
             )
+
+
+def _of_recording(event: ReportedEvent, session_id: str, at_ms: int) -> AuditEvent:
+    match event.code:
+        case "recordings.recording.stalled":
+            error = _text(event.params, "error", _TEXT_CHARACTERS)
+            return RecordingStalled(actor=_SYSTEM, subject=session_id, session_id=session_id, error=error, at_ms=at_ms)
+        case "recordings.recording.resumed":
+            held_ms = _whole(event.params, "held_ms")
+            return RecordingResumed(
+                actor=_SYSTEM, subject=session_id, session_id=session_id, held_ms=held_ms, at_ms=at_ms
+            )
+        case _:
+            return RecordingNearlySpent(
+                actor=_SYSTEM,
+                subject=session_id,
+                session_id=session_id,
+                bytes=_whole(event.params, "bytes"),
+                most_bytes=_whole(event.params, "most_bytes"),
+                at_ms=at_ms,
+            )
+
+
+def anchor_of(event: ReportedEvent) -> Head | None:
+    """The signed head of an `anchored` event; None when it is none, whatever is wrong with it."""
+    params = event.params
+    try:
+        chain = bytes.fromhex(_text(params, "chain_sha256", 64))
+        signature = base64.b64decode(_text(params, "signature_b64", 100), validate=True)
+    except ValueError:
+        return None
+    numbers = [_whole(params, name) for name in ("batches", "frames", "bytes", "at_us")]
+    if len(chain) != 32 or not all(0 <= number < 1 << 63 for number in numbers):
+        return None
+    return Head(numbers[0], numbers[1], numbers[2], numbers[3], chain, signature)
 
 
 def _whole(params: Mapping[str, str | int | bool | None], name: str) -> int:

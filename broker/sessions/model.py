@@ -167,6 +167,7 @@ class SessionRecord:
     frozen_at: datetime | None
     frozen_reason: str | None
     unanswered_at: datetime | None
+    recording_health: str = "good"
 
 
 @dataclass(frozen=True)

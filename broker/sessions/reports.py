@@ -13,7 +13,7 @@ from broker.kernel.ids import is_id
 from broker.recordings.service import RecordingService
 from broker.sessions import rules, store
 from broker.sessions.events import ReportGap, SessionEnded
-from broker.sessions.gateway_events import BLOCKED, audit_event
+from broker.sessions.gateway_events import ANCHORED, BLOCKED, RECORDING_HEALTH, anchor_of, audit_event
 from broker.sessions.model import (
     Ended,
     GatewayIdentity,
@@ -62,11 +62,18 @@ class GatewayReports:
             row = self._own_row(unit.session, gateway.worker, report.session_id)
             session_id, person_id = (row.id, row.person_id) if row is not None else (None, None)
             for event in report.events:
+                if event.code == ANCHORED and row is not None:
+                    head = anchor_of(event)
+                    if head is not None:
+                        self._recordings.anchored_within(unit, row.recording_id, head)
+                        continue
                 audited = audit_event(event, session_id, person_id, gateway.worker)
                 if audited is not None:
                     unit.emit(audited)
             if row is not None:
                 row.commands_blocked += sum(event.code == BLOCKED for event in report.events)
+                for event in report.events:
+                    row.recording_health = RECORDING_HEALTH.get(event.code, row.recording_health)
                 unit.session.add(row)
 
     def outstanding_orders(self, worker: str, held: Sequence[str]) -> list[SessionOrder]:

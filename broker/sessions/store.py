@@ -56,6 +56,7 @@ class SessionRow(SQLModel, table=True):
     frozen_reason: str | None = Field(default=None, max_length=200)
     freeze_epoch: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
     unanswered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    recording_health: str = Field(default="good", max_length=20, sa_column_kwargs={"server_default": "good"})
 
 
 class UsedProofRow(SQLModel, table=True):
@@ -114,6 +115,7 @@ def record_of(row: SessionRow) -> SessionRecord:
         frozen_at=row.frozen_at,
         frozen_reason=row.frozen_reason,
         unanswered_at=row.unanswered_at,
+        recording_health=row.recording_health,
     )
 
 

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from broker.gateway.gateway import Gateway, GatewayConfig
+from broker.gateway.recording_care import RecordingCare
 from broker.gateway.testing import FakeAuthority, expect_message, knock
 from broker.protocols.catalogue import find_protocols
 from recorder.frames import Frame, FrameKind
@@ -74,6 +75,7 @@ class Rig:
         self.port = 0
         self.gateway: Gateway | None = None
         self.evidence = Ed25519PrivateKey.generate()
+        self.care = RecordingCare()
 
     async def start(self) -> None:
         for folder in (self.recordings, self.state):
@@ -128,6 +130,7 @@ class Rig:
                 knocks=(knocks,),
                 cut=(cut,),
                 guard_uid=os.getuid(),
+                care=self.care,
             ),
             find_protocols(),
         )

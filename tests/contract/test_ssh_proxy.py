@@ -437,8 +437,8 @@ async def test_a_recording_that_cannot_be_written_ends_the_session(rig: Rig) -> 
         gateway = rig.gateway
         assert gateway is not None
         driver = gateway.sessions._live["ses_1"]
-        assert driver._writer is not None
-        os.close(driver._writer._descriptor)
+        assert driver._recording is not None
+        os.close(driver._recording._writer._descriptor)
         shell.type(b"echo unseen\r")
         await shell.see(rb"recording cannot be written")
         assert await shell.end() == 255

@@ -14,6 +14,7 @@ import pytest
 from recorder.broken import mark_broken
 from recorder.errors import RecordingError
 from recorder.frames import MAX_BATCH_BYTES, Frame, FrameKind
+from recorder.manifest import check_head
 from recorder.replay import open_recording
 from recorder.report import Kind, State
 from recorder.seal import Signer, generate_recipient
@@ -264,6 +265,105 @@ def test_a_trailer_that_found_no_room_is_completed_by_sealing_again(
     head = writer.seal("another_reason", NOW_MS + 1)
     assert (head.reason, writer.seal("again", 0)) == ("session_ended", head)
     assert verify(path, signing_public=None).head == head
+
+
+def test_room_is_held_before_the_first_frame_and_given_back_at_the_end(path: Path) -> None:
+    writer = create(path, reserve_bytes=1 << 20)
+    assert path.stat().st_blocks * 512 >= 1 << 20
+    writer.append([frame(1)])
+    writer.seal("session_ended", NOW_MS)
+    assert path.stat().st_blocks * 512 < 1 << 20
+    assert verify(path, signing_public=None).state is State.SEALED
+
+
+def test_a_recording_that_cannot_hold_its_room_does_not_begin(path: Path) -> None:
+    with pytest.raises(RecordingError, match="could not begin"):
+        create(path, reserve_bytes=1 << 60)
+    assert not path.exists()
+
+
+class Disk:
+    """Stands before `hold_room`: room up to `end`, and no further until that is moved."""
+
+    def __init__(self, end: int) -> None:
+        self.end = end
+
+    def __call__(self, descriptor: int, start: int, end: int) -> None:
+        if end > self.end:
+            raise RecordingError("no_space", "full", can_retry=True)
+
+
+def test_a_batch_without_room_leaves_no_byte_and_the_writer_goes_on_or_seals(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(20_000)
+    monkeypatch.setattr("recorder.writer.hold_room", disk)
+    writer = create(path, reserve_bytes=8_000)
+    written = 0
+    with pytest.raises(RecordingError) as refusal:
+        while True:
+            writer.append([frame(written, os.urandom(900))])
+            written += 1
+    assert (refusal.value.code, refusal.value.can_retry, writer.state) == ("no_space", True, WriterState.OPEN)
+    assert written > 10  # it used what is left after a whole reserve does not fit any more
+    size = path.stat().st_size
+    with pytest.raises(RecordingError):
+        writer.append([frame(written, os.urandom(900))])
+    assert path.stat().st_size == size
+    disk.end = 1 << 30
+    writer.append([frame(written, b"again")])
+    writer.seal("session_ended", NOW_MS)
+    found = open_recording(path, PRIVATE)
+    assert found.report.state is State.SEALED
+    assert [one.at_us for one in found.frames()] == list(range(written + 1))
+
+
+def test_the_trailer_finds_its_room_on_a_full_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorder.writer.hold_room", Disk(20_000))
+    writer = create(path, reserve_bytes=8_000)
+    with pytest.raises(RecordingError):
+        while True:
+            writer.append([frame(1, os.urandom(900))])
+    writer.seal("recording_full", NOW_MS)
+    assert path.stat().st_size <= 20_000
+    assert verify(path, signing_public=None).state is State.SEALED
+
+
+def test_a_recording_never_grows_above_its_bound_and_is_sealed_below_it(path: Path) -> None:
+    writer = create(path, most_bytes=10_000, reserve_bytes=4_000)
+    with pytest.raises(RecordingError) as refusal:
+        while True:
+            writer.append([frame(1, os.urandom(700))])
+    assert (refusal.value.code, refusal.value.can_retry) == ("over_budget", False)
+    writer.seal("recording_budget", NOW_MS)
+    assert 8_000 < path.stat().st_size <= 10_000
+    assert verify(path, signing_public=None).state is State.SEALED
+
+
+def test_the_newest_head_on_file_is_told(path: Path) -> None:
+    writer = create(path, head_every_batches=2)
+    assert writer.anchor is None
+    for at in range(5):
+        writer.append([frame(at)])
+    assert writer.anchor is not None
+    assert writer.anchor.batches == 4
+    check_head(writer.anchor, writer.header_sha256, writer.signing_public)
+
+
+def test_a_sync_by_another_hand_outlives_the_writer(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    writer = create(path)
+    writer.append([frame(1)])
+    sync = writer.syncing()
+    writer.close_broken()
+    real = os.fdatasync
+    monkeypatch.setattr(
+        os, "fdatasync", lambda descriptor: (synced.append(os.fstat(descriptor).st_ino), real(descriptor))
+    )
+    sync()
+    assert synced == [path.stat().st_ino]
+    with pytest.raises(RecordingError, match="closed"):
+        writer.syncing()
 
 
 def test_a_disk_error_ends_the_writer(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import { useFormat } from '../app/format'
 import { useI18n } from '../app/i18n/i18n'
 import { Icon } from '../app/icons'
 import { nameOf } from '../app/names'
-import { Facts, PageHead, Refusal, State } from '../app/parts'
+import { Chip, Facts, PageHead, Refusal, State } from '../app/parts'
 import { may } from '../app/permissions'
 import { useSession } from '../app/session'
 import { useOneSession } from './api'
@@ -52,6 +52,12 @@ export default function SessionPage() {
                 [t('sessions.started'), format.moment(session.started_at)],
                 [t('sessions.ended'), format.moment(session.ended_at)],
                 [t('sessions.length'), <Length key="length" session={session} />],
+                [
+                  t('sessions.recording_health'),
+                  <Chip key="health" tone={session.recording_health === 'good' ? 'quiet' : 'bad'}>
+                    {tCode('sessions.recording_health', session.recording_health)}
+                  </Chip>,
+                ],
                 [t('sessions.blocked'), format.number(session.commands_blocked)],
                 [t('sessions.end'), session.end_reason ? tCode('sessions.end_reason', session.end_reason) : '–'],
                 [t('sessions.id'), <code key="id">{session.id}</code>],

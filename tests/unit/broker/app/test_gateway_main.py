@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.app import gateway_main
+from broker.app import gateway_main, settings
+from broker.app.gateway_main import care_of
 from broker.app.settings import Settings
 
 
@@ -43,3 +44,16 @@ def test_a_user_without_an_entry_in_the_password_file_can_dial() -> None:
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[4])}
     command = [sys.executable, "-c", probe]
     subprocess.run(command, env=environment, check=True, timeout=60, cwd="/")
+
+
+def test_the_site_says_how_recordings_are_cared_for() -> None:
+    read = settings.parse(
+        {
+            "site": {"name": "demo"},
+            "vendor_face": {"host": "203.0.113.10", "interface": "out0"},
+            "plant_face": {"host": "10.20.0.10", "interface": "mgmt0", "networks": ["10.30.0.0/24"]},
+            "recordings": {"sync_seconds": 2.5, "reserve_mib": 2, "most_mib": 100},
+        }
+    )
+    care = care_of(read)
+    assert (care.sync_seconds, care.reserve_bytes, care.most_bytes) == (2.5, 2 << 20, 100 << 20)

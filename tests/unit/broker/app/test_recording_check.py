@@ -5,6 +5,8 @@ import pytest
 
 from broker.app.recording_check import AuditedRecording, check, check_stream
 from broker.audit.model import FieldValue
+from recorder.batches import Batch
+from recorder.seal import next_chain
 from recorder.testing import Sample, sample_header, write_sample
 from recorder.walk import read_front, read_records
 
@@ -93,3 +95,31 @@ def test_a_file_that_is_not_there_or_cannot_be_read_is_named(sample: Sample, tmp
 def test_an_id_that_would_lead_out_of_the_folder_is_refused(sample: Sample, tmp_path: Path) -> None:
     outcome = check(AuditedRecording.opened("../../etc/passwd", _params(sample)), tmp_path, None)
     assert (outcome.state, outcome.kind) == ("bad", "not_a_recording")
+
+
+def test_a_crashed_recording_cut_before_an_audited_head_is_truncated(sample: Sample) -> None:
+    audited = _opened(sample).anchored({"batches": 6, "chain_sha256": _chain_at(sample, 6).hex()})
+    whole = check_stream(audited, BytesIO(sample.path.read_bytes()), None)
+    assert whole.state == "open"
+    with sample.path.open("rb") as stream:
+        size = sample.path.stat().st_size
+        end = [offset for offset, _ in read_records(stream, read_front(stream).end, size)][5]
+    outcome = check_stream(audited, BytesIO(sample.path.read_bytes()[:end]), None)
+    assert (outcome.state, outcome.kind) == ("bad", "truncated")
+
+
+def test_another_history_than_the_audited_head_is_bad_and_senseless_heads_are_named(sample: Sample) -> None:
+    audited = _opened(sample).anchored({"batches": 6, "chain_sha256": "11" * 32})
+    outcome = check_stream(audited, BytesIO(sample.path.read_bytes()), None)
+    assert (outcome.state, outcome.kind) == ("bad", "forged_head")
+    senseless = _opened(sample).anchored({"batches": 6, "chain_sha256": "?"})
+    assert check_stream(senseless, BytesIO(sample.path.read_bytes()), None).kind == "altered_facts"
+
+
+def _chain_at(sample: Sample, batches: int) -> bytes:
+    chain = sample.header_sha256
+    with sample.path.open("rb") as stream:
+        for _, record in read_records(stream, read_front(stream).end, sample.path.stat().st_size):
+            if isinstance(record, Batch) and record.prelude.number <= batches:
+                chain = next_chain(chain, record.digest)
+    return chain

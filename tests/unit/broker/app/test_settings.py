@@ -33,6 +33,8 @@ def test_the_shortest_file_gets_the_defaults() -> None:
         (_with("vendor_face", tls_port="443"), "vendor_face.tls_port: expected int"),
         (_with("vendor_face", tls_port=True), "vendor_face.tls_port: expected int"),
         (_with("vendor_face", knock_ports=[1, "2"]), "expected a list of int"),
+        (_with("recordings", anchor_seconds=1.0), "recordings.anchor_seconds: 5 to 3600"),
+        (_with("recordings", reserve_mib=0), "recordings.reserve_mib"),
         (_with("vendor_face", host="broker.example"), "vendor_face.host: an IP address"),
         (_with("vendor_face", tls_port=22), "must differ"),
         (_with("vendor_face", knock_ports=[0]), "between 1 and 65535"),

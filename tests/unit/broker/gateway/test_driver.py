@@ -2,8 +2,11 @@
 
 import asyncio
 import base64
+import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import asyncssh
@@ -17,9 +20,12 @@ from broker.gateway.contract import ChannelKind, Side
 from broker.gateway.driver import SessionDriver, Surroundings, TargetRefused
 from broker.gateway.evidence import Evidence
 from broker.gateway.permits import Admission, Lease, SessionPermit
+from broker.gateway.recording_care import RecordingCare
 from broker.gateway.spool import Spool
 from broker.gateway.testing import FakeAuthority, lease_json, permit_json
 from recorder.errors import RecordingError
+from recorder.frames import FrameKind
+from recorder.replay import open_recording
 from recorder.report import State
 from recorder.verify import verify
 from tests.unit.broker.gateway.folders import short_folder
@@ -186,8 +192,8 @@ async def test_a_byte_whose_record_fails_is_not_sent() -> None:
         await until(lambda: one.legs.leases)
         driver.feed(c.ChannelRequested(1, ChannelKind.EXEC, "cat"))
         await asyncio.sleep(0.05)
-        writer = driver._writer
-        assert writer is not None
+        assert driver._recording is not None
+        writer = driver._recording._writer
 
         def fails(frames: object) -> None:
             raise RecordingError("write_failed", "disk")
@@ -258,3 +264,147 @@ async def test_the_end_moves_when_control_says_so() -> None:
         await until(lambda: shared.ends_wall_ms == now.wall_ms + 90_000)
         driver.feed(c.SideGone(Side.CLIENT))
         await running
+
+
+class Disk:
+    """Stands before `hold_room`: says no while it is full."""
+
+    def __init__(self) -> None:
+        self.full = False
+
+    def __call__(self, descriptor: int, start: int, end: int) -> None:
+        if self.full:
+            raise RecordingError("no_space", "the disk is full", can_retry=True)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    one = Disk()
+    monkeypatch.setattr("recorder.writer.hold_room", one)
+    return one
+
+
+async def live(one: Rig, *duties: str) -> tuple[SessionDriver, asyncio.Task[None]]:
+    """A session with one channel whose recording must ask for room with every batch."""
+    one.permit["duties"] = ["record", *duties]
+    driver = one.driver()
+    driver._around = replace(driver._around, care=RecordingCare(reserve_bytes=1))
+    running = asyncio.create_task(driver.run())
+    await until(lambda: one.legs.leases)
+    driver.feed(c.ChannelRequested(1, ChannelKind.EXEC, "cat"))
+    await until(lambda: any(isinstance(x, c.OpenChannel) for x in one.legs.told))
+    await asyncio.sleep(0.02)
+    return driver, running
+
+
+def sent(one: Rig) -> list[bytes]:
+    return [x.data for x in one.legs.told if isinstance(x, c.Send)]
+
+
+async def test_without_room_a_session_ends_sealed_and_the_byte_is_not_sent(disk: Disk) -> None:
+    async with rig() as one:
+        driver, running = await live(one)
+        driver.feed(c.ClientBytes(1, b"recorded"))
+        disk.full = True
+        with capture_logs():
+            driver.feed(c.TargetBytes(1, b"not recorded"))
+            await asyncio.wait_for(running, 5)
+        assert sent(one) == [b"recorded"]
+        await one.control.until(lambda: bool(one.control.ended))
+        assert one.control.ended[0]["reason"] == "recording_full"
+        assert verify(one.file, signing_public=None).state is State.SEALED
+
+
+async def test_a_session_that_must_wait_sends_nothing_until_there_is_room_and_then_all_in_order(disk: Disk) -> None:
+    async with rig() as one:
+        driver, running = await live(one, "hold_when_full")
+        disk.full = True
+        with capture_logs():
+            driver.feed(c.TargetBytes(1, b"a"))
+            driver.feed(c.ClientBytes(1, b"b"))
+            driver.tick()
+        assert sent(one) == []
+        assert c.Flow(1, Side.CLIENT, open=False) in one.legs.told
+        assert c.Flow(1, Side.TARGET, open=False) in one.legs.told
+        assert not driver.is_over
+        disk.full = False
+        driver.tick()
+        assert sent(one) == [b"a", b"b"]
+        assert c.Flow(1, Side.TARGET, open=True) in one.legs.told
+        driver.feed(c.SideGone(Side.CLIENT))
+        await running
+        await one.control.until(lambda: "recordings.recording.resumed" in one.control.codes())
+        recording = open_recording(one.file, one.control.unseal_private)
+        data = [frame.data for frame in recording.frames() if frame.kind in (FrameKind.OUTPUT, FrameKind.INPUT)]
+        assert data == [b"a", b"b"]
+        notes = b"".join(frame.data for frame in recording.frames() if frame.kind is FrameKind.NOTE)
+        assert b"recording_held" in notes
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"), [(c.CutOrdered("smoke"), "cut"), (c.SideGone(Side.CLIENT), "client_left")]
+)
+async def test_a_session_that_waits_for_room_ends_at_once_and_sends_nothing_of_what_waited(
+    disk: Disk, event: c.Event, reason: str
+) -> None:
+    async with rig() as one:
+        driver, running = await live(one, "hold_when_full")
+        disk.full = True
+        with capture_logs():
+            driver.feed(c.TargetBytes(1, b"waits"))
+            driver.feed(event)
+            await asyncio.wait_for(running, 5)
+        assert sent(one) == []
+        assert "drop_target" in one.legs.told
+        await one.control.until(lambda: bool(one.control.ended))
+        assert one.control.ended[0]["reason"] == reason
+        assert verify(one.file, signing_public=None).state is State.SEALED
+
+
+async def test_too_much_that_waits_for_room_ends_the_session(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broker.gateway.driver.MOST_STALLED_BYTES", 1000)
+    async with rig() as one:
+        driver, running = await live(one, "hold_when_full")
+        disk.full = True
+        with capture_logs():
+            for _ in range(11):
+                driver.feed(c.TargetBytes(1, bytes(100)))
+            await asyncio.wait_for(running, 5)
+        assert sent(one) == []
+        await one.control.until(lambda: bool(one.control.ended))
+        assert one.control.ended[0]["reason"] == "recording_full"
+
+
+async def test_heads_are_told_while_the_session_runs_and_the_disk_is_synced_beside_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    synced: list[int] = []
+    real = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: (synced.append(threading.get_ident()), real(descriptor)))
+    async with rig() as one:
+        driver = one.driver()
+        moment = driver._around.clocks()
+        now = [moment]
+        care = RecordingCare(anchor_seconds=30, sync_seconds=5)
+        driver._around = replace(driver._around, care=care, clocks=lambda: now[0])
+        running = asyncio.create_task(driver.run())
+        await until(lambda: one.legs.leases)
+        driver.feed(c.ChannelRequested(1, ChannelKind.EXEC, "cat"))
+        await until(lambda: any(isinstance(x, c.OpenChannel) for x in one.legs.told))
+        before = len(synced)
+        for second in (6, 36):
+            now[0] = c.Moment(moment.wall_ms + second * 1000, moment.boot_us + second * 1_000_000)
+            driver.feed(c.ClientBytes(1, b"x"))
+            driver.tick()
+            await until(lambda: len(synced) > before)
+        assert threading.get_ident() not in synced[before:]
+        await one.control.until(lambda: "recordings.recording.anchored" in one.control.codes())
+        (event,) = [e for e in one.control.events if e["code"] == "recordings.recording.anchored"]
+        driver.feed(c.SideGone(Side.CLIENT))
+        await running
+        params = event["params"]
+        assert isinstance(params, dict)
+        anchors = {int(params["batches"]): bytes.fromhex(params["chain_sha256"])}
+        assert verify(one.file, signing_public=None, anchors=anchors).state is State.SEALED
+        wrong = {batches: bytes(32) for batches in anchors}
+        assert verify(one.file, signing_public=None, anchors=wrong).kind == "forged_head"

@@ -142,3 +142,11 @@ async def test_sessions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     one, _ = sessions()
     with pytest.raises(TooManySessions):
         await one.admit(None)  # type: ignore[arg-type]
+
+
+async def test_without_room_for_recordings_nobody_is_admitted_and_control_is_not_asked() -> None:
+    one, _ = sessions()
+    one.room = SimpleNamespace(admits=False)  # type: ignore[assignment]
+    answer = await one.admit(SimpleNamespace(grant_id="grt_1"))  # type: ignore[arg-type]
+    assert isinstance(answer, Denial)
+    assert answer.code == "recordings_full"

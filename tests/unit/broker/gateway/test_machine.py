@@ -526,3 +526,23 @@ def test_no_byte_of_the_engineer_and_no_command_reaches_the_target_of_a_frozen_s
         for command in session.do(event):
             assert not isinstance(command, c.OpenChannel | c.Signal | c.Break)
             assert not isinstance(command, c.Send | c.SendEnd) or command.side is Side.CLIENT
+
+
+def test_a_recorder_that_fails_ends_the_session_as_it_says() -> None:
+    for event, broken in (
+        (c.RecorderFailed("disk"), True),
+        (c.RecorderFailed("full", "recording_full", is_whole=True), False),
+        (c.RecorderFailed("full", "recording_full"), True),
+    ):
+        commands = Session().shell().do(event)
+        (close,) = of(c.Close, commands)
+        assert isinstance(close, c.Close)
+        assert (close.reason, close.broken) == (event.code, broken)
+        assert not of(c.Record, commands)
+
+
+def test_a_recording_that_had_to_wait_says_how_long() -> None:
+    (record,) = Session().shell().do(c.RecorderResumed(1500))
+    assert isinstance(record, c.Record)
+    assert record.frames[0].kind is FrameKind.NOTE
+    assert b'"held_ms": 1500' in record.frames[0].data

@@ -220,3 +220,9 @@ def test_a_permit_always_names_what_was_proved_and_nothing_else(
         and standing is Standing.LIVE
     )
     assert isinstance(verdict, Allow) == all_good
+
+
+def test_the_duty_to_wait_for_room_is_the_rules() -> None:
+    verdict = judge(good_facts(), standard_rules(hold_when_full=True), NOON)
+    assert isinstance(verdict, Allow)
+    assert verdict.permit.duties == (Duty.RECORD, Duty.HOLD_WHEN_FULL)

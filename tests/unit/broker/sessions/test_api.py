@@ -42,6 +42,7 @@ def test_sessions_are_listed_with_who_what_and_whence(plant: Plant) -> None:
         "exit_status": None,
         "recording_id": live.recording_id,
         "commands_blocked": 0,
+        "recording_health": "good",
         "must_be_watched": False,
         "frozen": None,
         "watchers": [],

@@ -1,6 +1,7 @@
 from broker.identities.testing import NOON
+from broker.recordings.events import StorageLevel
 from broker.sessions.events import CommandBlocked, ConnectionRefused, FileTransferred, GatewayObserved
-from broker.sessions.gateway_events import audit_event
+from broker.sessions.gateway_events import anchor_of, audit_event
 from broker.sessions.model import ReportedEvent
 
 
@@ -44,3 +45,17 @@ def test_what_is_not_known_is_kept_as_text() -> None:
 def test_entered_commands_and_opened_channels_are_not_audited() -> None:
     for code in ("session.command.entered", "session.channel.opened"):
         assert audit_event(ReportedEvent(code, NOON, {}), "ses_1", "psn_1", "w1") is None
+
+
+def test_a_level_of_the_storage_is_told_of_the_worker() -> None:
+    params: dict[str, str | int | bool | None] = {"level": "full", "before": "good", "free_bytes": 5}
+    event = audit_event(ReportedEvent("recordings.storage.level", NOON, params), None, None, "w1")
+    assert isinstance(event, StorageLevel)
+    assert (event.subject, event.level, event.free_bytes) == ("gateway:w1", "full", 5)
+
+
+def test_a_head_with_missing_or_false_fields_is_none() -> None:
+    good: dict[str, str | int | bool | None] = {"chain_sha256": "00" * 32, "signature_b64": "AA==", "batches": 1}
+    assert anchor_of(ReportedEvent("recordings.recording.anchored", NOON, good)) is not None
+    for wrong in ({"chain_sha256": "00"}, {"chain_sha256": "zz"}, {"signature_b64": "?"}, {"batches": -1}):
+        assert anchor_of(ReportedEvent("recordings.recording.anchored", NOON, {**good, **wrong})) is None

@@ -1,8 +1,12 @@
+import base64
+import os
 from datetime import timedelta
 
 from broker.identities.testing import NOON
 from broker.recordings.model import ClosedFacts, RecordingState
 from broker.sessions.model import Ended, GatewayIdentity, Report, ReportedEvent, SessionState
+from recorder.manifest import Counts, sign_head
+from recorder.seal import Signer
 from tests.unit.broker.sessions.plant import GATEWAY, Plant
 
 SEALED = ClosedFacts(RecordingState.SEALED, 7, 3, 999, b"h" * 32, b"s" * 64, NOON)
@@ -134,3 +138,53 @@ def test_sessions_long_past_their_permit_are_closed(plant: Plant) -> None:
     plant.pass_time(minutes=2)
     assert plant.reports.close_overdue() == 1
     assert plant.sessions.get(session_id).record.end_reason == "gateway_lost"
+
+
+def _head_event(signer: Signer, batches: int = 64) -> ReportedEvent:
+    head, _ = sign_head(Counts(batches, 80, 9_000, 5_000_000, b"c" * 32), bytes(32), signer.sign)
+    params: dict[str, str | int | bool | None] = {
+        "batches": head.batches,
+        "frames": head.frames,
+        "bytes": head.bytes,
+        "at_us": head.at_us,
+        "chain_sha256": head.chain_sha256.hex(),
+        "signature_b64": base64.b64encode(head.signature).decode(),
+    }
+    return ReportedEvent("recordings.recording.anchored", NOON, params)
+
+
+def _recorded_by(plant: Plant, signer: Signer) -> str:
+    admitted = plant.admitted()
+    plant.lease(admitted, signer.public)
+    return admitted.session_id
+
+
+def test_a_signed_head_of_a_running_recording_goes_into_the_trail(plant: Plant) -> None:
+    signer = Signer.generate(os.urandom)
+    session_id = _recorded_by(plant, signer)
+    plant.reports.report(GATEWAY, Report(session_id, "boot-1", 1, (_head_event(signer),)))
+    (event,) = [one for one in plant.world.trail() if one.code == "recordings.recording.anchored"]
+    assert (event.params["batches"], event.params["chain_sha256"]) == (64, (b"c" * 32).hex())
+
+
+def test_a_head_that_the_recordings_key_did_not_sign_is_no_anchor_but_an_alarm(plant: Plant) -> None:
+    session_id = _recorded_by(plant, Signer.generate(os.urandom))
+    forged = _head_event(Signer.generate(os.urandom))
+    plant.reports.report(GATEWAY, Report(session_id, "boot-1", 1, (forged,)))
+    assert "recordings.recording.anchored" not in plant.codes()
+    assert plant.codes().count("recordings.recording.anchor_refused") == 1
+
+
+def test_the_health_of_a_recording_shows_at_its_session(plant: Plant) -> None:
+    session_id = _live(plant)
+    seen = []
+    for number, code in enumerate(("stalled", "resumed", "nearly_spent"), 1):
+        event = ReportedEvent(f"recordings.recording.{code}", NOON, {"held_ms": 5})
+        plant.reports.report(GATEWAY, Report(session_id, "boot-1", number, (event,)))
+        seen.append(plant.sessions.get(session_id).record.recording_health)
+    assert seen == ["held", "good", "nearly_spent"]
+    assert [one for one in plant.codes() if one.startswith("recordings.recording.")][1:] == [
+        "recordings.recording.stalled",
+        "recordings.recording.resumed",
+        "recordings.recording.nearly_spent",
+    ]

@@ -140,6 +140,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/boundary/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Check Boundary */
+        post: operations["check_boundary"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/boundary/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Boundary Rules */
+        get: operations["get_boundary_rules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/device-invites": {
         parameters: {
             query?: never;
@@ -466,6 +500,77 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sessions/{session_id}/freeze": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Freeze Session */
+        post: operations["freeze_session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/message": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Message Session */
+        post: operations["message_session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/thaw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Thaw Session */
+        post: operations["thaw_session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{session_id}/watch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Watch Session
+         * @description The session's frames as server-sent events, behind frame `after` or the last that the browser has.
+         */
+        get: operations["watch_session"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/targets": {
         parameters: {
             query?: never;
@@ -583,6 +688,8 @@ export interface paths {
         /**
          * Readyz
          * @description Every part that is needed answers; which one does not is told without details.
+         *
+         *     `witness` says how many records of the trail no checkpoint covers yet; it stops nobody.
          */
         get: operations["readyz"];
         put?: never;
@@ -652,6 +759,52 @@ export interface components {
         ApproveBody: {
             /** Duration Seconds */
             duration_seconds?: number | null;
+        };
+        /**
+         * BoundaryCheckAnswer
+         * @description Every difference from the plan; none means that the firewall does what the plan says.
+         */
+        BoundaryCheckAnswer: {
+            /** Clean */
+            clean: boolean;
+            /** Findings */
+            findings: components["schemas"]["BoundaryFindingAnswer"][];
+            format: components["schemas"]["Format"];
+        };
+        /**
+         * BoundaryCheckRequest
+         * @description What the firewall's own tool exported.
+         */
+        BoundaryCheckRequest: {
+            format: components["schemas"]["Format"];
+            /** Text */
+            text: string;
+        };
+        /**
+         * BoundaryFindingAnswer
+         * @description One difference from the plan.
+         */
+        BoundaryFindingAnswer: {
+            kind: components["schemas"]["Kind"];
+            /** Message */
+            message: string;
+            /** Place */
+            place: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * BoundaryRulesAnswer
+         * @description Rules to load on the boundary firewall, and how to take them away again.
+         */
+        BoundaryRulesAnswer: {
+            format: components["schemas"]["Format"];
+            /** Sha256 */
+            sha256: string;
+            /** Text */
+            text: string;
+            /** Undo */
+            undo: string;
         };
         /**
          * CreatedPersonAnswer
@@ -797,10 +950,37 @@ export interface components {
             /** Next Cursor */
             next_cursor: string | null;
         };
+        /**
+         * Format
+         * @description How a firewall is told its rules, and how it tells them back.
+         * @enum {string}
+         */
+        Format: "nftables" | "iptables" | "ip6tables";
         /** HTTPValidationError */
         HTTPValidationError: {
             /** Detail */
             detail?: components["schemas"]["ValidationError"][];
+        };
+        /**
+         * Held
+         * @description Since when and why the engineer's input is held.
+         */
+        Held: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Reason */
+            reason: string;
+        };
+        /**
+         * HoldBody
+         * @description Why the engineer's input is held; the engineer reads this.
+         */
+        HoldBody: {
+            /** Reason */
+            reason: string;
         };
         /**
          * InviteAnswer
@@ -825,6 +1005,12 @@ export interface components {
             /** Person Id */
             person_id: string;
         };
+        /**
+         * Kind
+         * @description How what is loaded differs from the plan.
+         * @enum {string}
+         */
+        Kind: "missing" | "extra" | "changed" | "order";
         /**
          * Language
          * @description The languages of the console.
@@ -859,6 +1045,14 @@ export interface components {
         MarkersAnswer: {
             /** Items */
             items: components["schemas"]["MarkerAnswer"][];
+        };
+        /**
+         * MessageBody
+         * @description One line for the engineer's terminal.
+         */
+        MessageBody: {
+            /** Text */
+            text: string;
         };
         /**
          * Named
@@ -1113,6 +1307,14 @@ export interface components {
             verification: components["schemas"]["VerificationAnswer"];
             /** Width */
             width: number | null;
+        };
+        /**
+         * ReleaseBody
+         * @description Why the engineer's input goes on; for the trail.
+         */
+        ReleaseBody: {
+            /** Reason */
+            reason: string;
         };
         /**
          * RequestState
@@ -1377,6 +1579,10 @@ export interface components {
         /**
          * SessionAnswer
          * @description A session. `recording_id` is null until its recording was opened.
+         *
+         *     `recording_health`: `good`, `held` (no room: nothing passes until there is), `nearly_spent` (near its bound).
+         *
+         *     `frozen` is null unless the plant holds the engineer's input; one that must be watched and is not is held as well.
          */
         broker__sessions__api__SessionAnswer: {
             /** Account */
@@ -1395,10 +1601,13 @@ export interface components {
             ended_at: string | null;
             /** Exit Status */
             exit_status: number | null;
+            frozen: components["schemas"]["Held"] | null;
             /** Grant Id */
             grant_id: string;
             /** Id */
             id: string;
+            /** Must Be Watched */
+            must_be_watched: boolean;
             /**
              * Not After
              * Format: date-time
@@ -1407,6 +1616,8 @@ export interface components {
             person: components["schemas"]["Named"];
             /** Protocol */
             protocol: string;
+            /** Recording Health */
+            recording_health: string;
             /** Recording Id */
             recording_id: string | null;
             /** Source */
@@ -1416,6 +1627,8 @@ export interface components {
             /** State */
             state: string;
             target: components["schemas"]["broker__sessions__api__NamedThing"];
+            /** Watchers */
+            watchers: components["schemas"]["Named"][];
         };
     };
     responses: never;
@@ -1674,6 +1887,70 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StateAnswer"];
+                };
+            };
+        };
+    };
+    check_boundary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BoundaryCheckRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BoundaryCheckAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    get_boundary_rules: {
+        parameters: {
+            query?: {
+                format?: components["schemas"]["Format"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BoundaryRulesAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
         };
@@ -2346,6 +2623,144 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["broker__sessions__api__SessionAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    freeze_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HoldBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["broker__sessions__api__SessionAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    message_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MessageBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    thaw_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReleaseBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["broker__sessions__api__SessionAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    watch_session: {
+        parameters: {
+            query?: {
+                after?: number;
+            };
+            header?: {
+                "last-event-id"?: string;
+            };
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
                 };
             };
             /** @description Validation Error */
