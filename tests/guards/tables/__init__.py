@@ -1,0 +1,1 @@
+"""The entries, a module for each area."""

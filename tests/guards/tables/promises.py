@@ -1,0 +1,80 @@
+"""Guards of the main promises that the ten tests do not name."""
+
+from tests.guards.guard import Guard
+
+_JUDGE = "tests/unit/broker/policy/test_judge.py"
+_ENOUGH = f"{_JUDGE}::test_one_thing_that_is_not_as_it_should_be_is_enough_to_deny"
+_KNOCK = "tests/unit/spa_knock/guard/test_rules.py"
+
+GUARDS = (
+    Guard(
+        promise="a session comes from the address of its knock and certificate",
+        file="broker/policy/judge.py",
+        text="if proof.source != source or knock.address not in (None, source):",
+        without="if not source:",
+        tests=(_ENOUGH,),
+    ),
+    Guard(
+        promise="a device that is not trusted gets no permit",
+        file="broker/policy/judge.py",
+        text="    if not facts.device.is_trusted:",
+        without="    if not facts.device.device_id:",
+        tests=(_ENOUGH,),
+    ),
+    Guard(
+        promise="nobody gets in outside the window",
+        file="broker/policy/judge.py",
+        text="    if not facts.grant.not_before <= now < facts.grant.not_after:",
+        without="    if not now:",
+        tests=(f"{_JUDGE}::test_no_permit_outside_the_window",),
+    ),
+    Guard(
+        promise="a session ends with its permit, on either clock",
+        file="broker/gateway/machine.py",
+        text="now.wall_ms >= shared.ends_wall_ms or now.boot_us >= self._ends_boot_us",
+        without="now.wall_ms >= shared.ends_wall_ms",
+        tests=("tests/unit/broker/gateway/test_machine.py::test_the_earlier_of_both_clocks_ends_the_session",),
+    ),
+    Guard(
+        promise="a cut drops the target's leg before anything else",
+        file="broker/gateway/machine.py",
+        text="        commands: list[c.Command] = [c.DropTarget()]\n",
+        without="        commands: list[c.Command] = []\n",
+        tests=("tests/unit/broker/gateway/test_machine.py::test_a_cut_drops_the_target_first_and_tells_why",),
+    ),
+    Guard(
+        promise="a replayed knock opens nothing",
+        file="spa_knock/guard/rules.py",
+        text="            return Reason.REPLAYED\n",
+        without="            pass\n",
+        tests=(f"{_KNOCK}::test_a_stamp_that_is_not_newer_is_a_replay",),
+    ),
+    Guard(
+        promise="a stolen knock that names its address is useless elsewhere",
+        file="spa_knock/guard/rules.py",
+        text="    if not _address_fits(body, device, source):",
+        without="    if not source:",
+        tests=(f"{_KNOCK}::test_a_stolen_knock_that_names_its_address_is_useless_elsewhere",),
+    ),
+    Guard(
+        promise="an expired roster accepts nobody",
+        file="spa_knock/guard/rules.py",
+        text="    if stand.now_ms >= stand.table.roster.expires_at_ms:",
+        without="    if stand.now_ms < 0:",
+        tests=(f"{_KNOCK}::test_an_expired_roster_accepts_nobody",),
+    ),
+    Guard(
+        promise="an egress element ends by itself",
+        file="spa_knock/opener/verbs.py",
+        text='    def seconds(self, ceiling: int) -> int:\n        seconds = self._integer("seconds")\n        if not 1 <= seconds <= ceiling:',
+        without='    def seconds(self, ceiling: int) -> int:\n        seconds = self._integer("seconds")\n        if ceiling < 0:',
+        tests=("tests/unit/spa_knock/opener/test_verbs.py::test_egress_has_its_own_ceiling",),
+    ),
+    Guard(
+        promise="only the pinned host key of a target is taken",
+        file="broker/protocols/ssh/legs.py",
+        text="known_hosts=([pinned], [], [])",
+        without="known_hosts=None",
+        tests=("tests/contract/test_ssh_proxy.py::test_a_target_with_another_host_key_gets_nothing",),
+    ),
+)
