@@ -1,13 +1,16 @@
 """The two factors: Argon2id passwords (RFC 9106) and time-based codes (RFC 6238)."""
 
 import hmac
+import os
 import threading
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import Final
 
 import pyotp
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import ARGON2_VERSION
 
 from broker.identities.errors import too_many_attempts
 from broker.identities.rules import TOTP_STEP_SECONDS
@@ -23,7 +26,7 @@ class Passwords:
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
         self._turns = threading.BoundedSemaphore(_AT_ONCE)
-        self._nobodys = self._hasher.hash("nobody's password")
+        self._nobodys = _hash_of_nothing(self._hasher)
 
     def hash(self, password: str) -> str:
         """The Argon2id hash of a password, with its own salt. Raises TooMany when too many wait."""
@@ -50,6 +53,13 @@ class Passwords:
     def _take_turn(self) -> None:
         if not self._turns.acquire(timeout=_WAIT_SECONDS):
             raise too_many_attempts()
+
+
+def _hash_of_nothing(hasher: PasswordHasher) -> str:
+    """A hash in this hasher's form that no known password has: checking against it takes the full work."""
+    salt, digest = (b64encode(os.urandom(size)).decode().rstrip("=") for size in (hasher.salt_len, hasher.hash_len))
+    costs = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
+    return f"$argon2id$v={ARGON2_VERSION}${costs}${salt}${digest}"
 
 
 def new_totp_secret() -> str:

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Final
 
 import pyotp
@@ -27,6 +28,11 @@ SEED: Final = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 def cheap_passwords() -> Passwords:
     """Argon2id with the least work: for tests only."""
     return Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+
+@cache
+def _password_hash() -> str:
+    return cheap_passwords().hash(PASSWORD)
 
 
 def code_at(moment: datetime, seed: str = SEED) -> str:
@@ -60,7 +66,7 @@ def a_person(
         created_at=at,
     )
     if sealer is not None:
-        row.password_hash = cheap_passwords().hash(PASSWORD)
+        row.password_hash = _password_hash()
         row.totp_sealed = seal_totp_seed(sealer, person_id, SecretText(SEED))
     with database.unit_of_work() as unit:
         unit.session.add(row)

@@ -1,5 +1,6 @@
 """A whole control plane in a temporary folder, without processes around it."""
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +11,11 @@ from broker.app import keys, migrations, wiring
 from broker.app.house import House
 from broker.app.layout import Layout
 from broker.app.settings import Settings, parse
+from tests.unit.broker.schema import share_compiled
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    site = {"name": "demo", "state_dir": str(tmp_path / "state"), "run_dir": str(tmp_path / "run")}
+def _settings(folder: Path) -> Settings:
+    site = {"name": "demo", "state_dir": str(folder / "state"), "run_dir": str(folder / "run")}
     return parse(
         {
             "site": site,
@@ -25,8 +26,29 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def house(settings: Settings) -> Iterator[House]:
+def settings(tmp_path: Path) -> Settings:
+    return _settings(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def first_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state of a site that was just made. Every migration takes its time, so it is made once and copied."""
+    settings = _settings(tmp_path_factory.mktemp("first-site"))
     keys.initialise(settings, datetime.now(UTC), give_away=False)
     migrations.upgrade(Layout.of(settings).database_url(settings))
-    with wiring.opened(settings) as opened:
+    return Path(settings.site.state_dir)
+
+
+@pytest.fixture
+def new_site(settings: Settings, first_site: Path) -> Settings:
+    """A site that was just made: its keys and its empty database."""
+    shutil.copytree(first_site, settings.site.state_dir)
+    Path(settings.site.run_dir).mkdir()
+    return settings
+
+
+@pytest.fixture
+def house(new_site: Settings) -> Iterator[House]:
+    with wiring.opened(new_site) as opened:
+        share_compiled(opened.database)
         yield opened

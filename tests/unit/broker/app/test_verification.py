@@ -1,14 +1,13 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from broker.app import keys, migrations, verification, wiring
+from broker.app import keys, verification, wiring
 from broker.app.errors import CommandError
 from broker.app.layout import Layout
 from broker.app.settings import Settings
@@ -273,16 +272,15 @@ def test_the_first_bad_thing_is_the_first_line(made: Evidence) -> None:
     assert json.loads(json.dumps(findings.as_json()))["first_bad"]["place"] == "record 4"
 
 
-def _a_site(settings: Settings) -> None:
-    keys.initialise(settings, datetime.now(UTC), give_away=False)
-    migrations.upgrade(Layout.of(settings).database_url(settings))
+def _begin_trail(settings: Settings) -> None:
     with wiring.opened(settings) as house:
         house.people.first_administrator("chief")
         house.witness.conclude()
 
 
+@pytest.mark.usefixtures("new_site")
 def test_a_site_is_verified_with_its_public_keys_alone(settings: Settings, tmp_path: Path) -> None:
-    _a_site(settings)
+    _begin_trail(settings)
     for secret in Layout.of(settings).control.glob("*.sealed"):
         secret.unlink()
     (Layout.of(settings).control / keys.KEY_ENCRYPTION_KEY).unlink()
@@ -292,8 +290,9 @@ def test_a_site_is_verified_with_its_public_keys_alone(settings: Settings, tmp_p
     assert findings.witness.checkpoints == 1
 
 
+@pytest.mark.usefixtures("new_site")
 def test_an_auditors_own_copies_are_used_when_they_are_named(settings: Settings, tmp_path: Path) -> None:
-    _a_site(settings)
+    _begin_trail(settings)
     layout = Layout.of(settings)
     mine = tmp_path / "mine.jsonl"
     mine.write_bytes(layout.witness_file(settings).read_bytes())
@@ -305,8 +304,9 @@ def test_an_auditors_own_copies_are_used_when_they_are_named(settings: Settings,
         assert verification.verify_site(other, scope).exit_code == BAD
 
 
+@pytest.mark.usefixtures("new_site")
 def test_what_cannot_be_read_is_named(settings: Settings, tmp_path: Path) -> None:
-    _a_site(settings)
+    _begin_trail(settings)
     layout = Layout.of(settings)
     absent, junk = tmp_path / "absent", tmp_path / "junk"
     junk.write_bytes(b"junk")

@@ -1,6 +1,7 @@
 import pyotp
 import pytest
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, extract_parameters
+from argon2.exceptions import VerifyMismatchError
 
 from broker.identities.factors import Passwords, matching_step, new_totp_secret, totp_uri
 from broker.identities.rules import acceptable_steps, totp_step
@@ -15,18 +16,23 @@ def test_a_password_is_kept_as_argon2id_and_only_itself_fits() -> None:
     assert not passwords.is_password(stored, "correct horse batterz")
 
 
-def test_nobody_is_checked_with_the_same_work_and_never_fits() -> None:
-    class Counting(PasswordHasher):
-        verified = 0
+@pytest.mark.parametrize("costs", [{"time_cost": 1, "memory_cost": 8, "parallelism": 1}, {}])
+def test_nobody_is_checked_with_the_same_work_and_never_fits(costs: dict[str, int]) -> None:
+    class Watched(PasswordHasher):
+        checked: list[str | bytes] = []  # noqa: RUF012 - a new class in each test
 
         def verify(self, hash: str | bytes, password: str | bytes) -> bool:  # noqa: A002 - argon2's own name
-            self.verified += 1
-            return super().verify(hash, password)
+            self.checked.append(hash)
+            with pytest.raises(VerifyMismatchError):  # worked through, and not refused for its form
+                super().verify(hash, password)
+            raise VerifyMismatchError
 
-    hasher = Counting(time_cost=1, memory_cost=8, parallelism=1)
+    hasher = Watched(**costs)
     passwords = Passwords(hasher)
     assert not passwords.is_password(None, "nobody's password")
-    assert hasher.verified == 1
+    (checked,) = hasher.checked
+    assert isinstance(checked, str)
+    assert extract_parameters(checked) == extract_parameters(hasher.hash("somebody's password"))
 
 
 def test_a_damaged_hash_fits_nothing() -> None:

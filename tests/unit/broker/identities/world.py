@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import FastAPI, Request
-from sqlmodel import SQLModel
 from starlette.testclient import TestClient
 
 from broker.adapters.db.database import Database
@@ -24,6 +23,7 @@ from broker.kernel.clock import StandingClock
 from broker.knock_link import store as _knocks  # noqa: F401 - its table belongs to the schema
 from broker.targets.service import TargetService
 from broker.vault.service import VaultService
+from tests.unit.broker.schema import with_schema
 
 SITE_KEY = bytes(range(32))
 
@@ -65,8 +65,9 @@ class World:
 def a_world(folder: Path, database_url: str | None = None) -> World:
     """A fresh plant, on SQLite unless another empty database is named."""
     clock = StandingClock(NOON)
-    database = Database(database_url or f"sqlite:///{folder / 'sallyport.db'}", EventAppender(clock))
-    SQLModel.metadata.create_all(database.engine)
+    url = database_url or f"sqlite:///{folder / 'sallyport.db'}"
+    database = Database(url, EventAppender(clock))
+    with_schema(database, url)
     sealer, authorities, passwords = Sealer(bytes(32)), some_authorities(), cheap_passwords()
     people = PeopleService(database, clock, sealer, passwords)
     devices = DeviceService(

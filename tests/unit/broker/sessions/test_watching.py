@@ -78,6 +78,8 @@ class Viewer:
 
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, object]]] = []
+        self.seen: list[int] = []
+        """The numbers that the session said, as they were shown."""
         self.last_id = 0
         self.blocked: asyncio.Event | None = None
         self.new = asyncio.Event()
@@ -88,23 +90,19 @@ class Viewer:
         for text in data.decode().strip().split("\n\n"):
             fields = dict(line.split(": ", 1) for line in text.split("\n"))
             self.last_id = int(fields.get("id", self.last_id))
-            self.events.append((fields["event"], json.loads(fields["data"])))
+            self._show(fields["event"], json.loads(fields["data"]))
         self.new.set()
+
+    def _show(self, name: str, data: dict[str, object]) -> None:
+        self.events.append((name, data))
+        if name == "frames":
+            items = data["frames"]
+            assert isinstance(items, list)
+            self.seen += [int(base64.b64decode(item["data_b64"]).partition(b";")[0]) for item in items]
 
     @property
     def names(self) -> list[str]:
         return [name for name, _ in self.events]
-
-    @property
-    def seen(self) -> list[int]:
-        """The numbers that the session said, as they were shown."""
-        shown: list[int] = []
-        for name, data in self.events:
-            if name == "frames":
-                items = data["frames"]
-                assert isinstance(items, list)
-                shown += [int(base64.b64decode(item["data_b64"]).partition(b";")[0]) for item in items]
-        return shown
 
     async def until(self, ready: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
