@@ -87,11 +87,13 @@ def approve(
     vouchers: Collection[str],
     required: int,
     now: datetime,
+    able: Collection[str] | None = None,
 ) -> Approved | StillWaiting:
     """What one more yes does.
 
-    `given` are the approvals so far, `vouchers` the people who invited or trusted the device, `required` how many
-    people must approve, `duration` what this approver allows at most (None: as asked). The shortest duration counts.
+    `given` are the approvals so far, of which only those of `able` people count (None: all; somebody may have been
+    suspended since), `vouchers` the people who invited, trusted or resumed the device, `required` how many people must
+    approve, `duration` what this approver allows at most (None: as asked). The shortest duration counts.
     Raises a refusal of `errors` when this person may not approve, or would grant more than was asked.
     """
     moved(request.state, RequestCommand.APPROVE)
@@ -102,7 +104,8 @@ def approve(
     allowed = request.wish.duration if duration is None else duration
     if not timedelta(0) < allowed <= request.wish.duration:
         raise errors.wider_than_asked()
-    people = {approver_id, *(approval.approver_id for approval in given)}
+    counted = [approval for approval in given if able is None or approval.approver_id in able]
+    people = {approver_id, *(approval.approver_id for approval in counted)}
     if len(people) >= required and people <= set(vouchers):
         raise errors.approver_vouched_for_device()
     shortest = min([allowed, *(approval.duration for approval in given)])

@@ -1,6 +1,6 @@
 """The use-cases of access requests: submit, withdraw, approve, deny, lapse."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -169,12 +169,14 @@ class AccessRequestService:
             request = store.request_of(row)
             device = self._devices.get_within(session, request.device_id)
             given = store.approvals(session, request.id)
+            able = self._able_approvers(session, {approval.approver_id for approval in given})
             outcome = rules.approve(
                 request,
                 given,
                 approver_id=approver_id,
                 duration=duration,
-                vouchers={device.invited_by, device.trusted_by or device.invited_by},
+                vouchers=device.vouchers,
+                able=able,
                 required=self._access_rule(self._targets.get_within(session, request.target_id)).approvals,
                 now=now,
             )
@@ -235,6 +237,10 @@ class AccessRequestService:
     def get_within(self, session: Session, request_id: str) -> AccessRequest:
         """One request, read in the caller's transaction. Raises NotFound."""
         return store.request_of(self._row(session, request_id))
+
+    def approvers_within(self, session: Session, request_id: str) -> set[str]:
+        """Who approved a request, read in the caller's transaction."""
+        return {approval.approver_id for approval in store.approvals(session, request_id)}
 
     def approval_count_within(self, session: Session, request_id: str) -> int:
         """How many people approved a request, read in the caller's transaction."""
@@ -302,6 +308,10 @@ class AccessRequestService:
         person = self._people.get_within(session, person_id)
         if person.role is not Role(APPROVER_ROLE) or person.state is not PersonState.ACTIVE:
             raise errors.approver_not_allowed()
+
+    def _able_approvers(self, session: Session, person_ids: Collection[str]) -> set[str]:
+        people = self._people.several_within(session, person_ids).values()
+        return {one.id for one in people if one.role is Role(APPROVER_ROLE) and one.state is PersonState.ACTIVE}
 
     @staticmethod
     def _row(session: Session, request_id: str, of_person: str | None = None) -> AccessRequestRow:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import func
 from sqlmodel import Field, Session, SQLModel, col, select
@@ -19,6 +20,7 @@ from broker.access_requests.model import (
     Wish,
 )
 from broker.adapters.db.columns import UtcDateTime, enum_column
+from broker.adapters.db.guards import Guard, guard_table
 
 
 class AccessRequestRow(SQLModel, table=True):
@@ -57,6 +59,27 @@ class AccessApprovalRow(SQLModel, table=True):
     approver_id: str = Field(foreign_key="people.id", primary_key=True, max_length=40)
     at: datetime = Field(sa_type=UtcDateTime)
     duration_seconds: int
+
+
+GUARDS: Final = (
+    Guard(
+        name="approvals_are_by_plant_admins",
+        table="access_approvals",
+        before="INSERT",
+        refuses_when="NOT EXISTS (SELECT 1 FROM people WHERE people.id = NEW.approver_id "
+        "AND people.role = 'plant_admin')",
+        words="only a plant administrator approves",
+    ),
+    Guard(
+        name="approvals_are_by_others",
+        table="access_approvals",
+        before="INSERT",
+        refuses_when="EXISTS (SELECT 1 FROM access_requests WHERE access_requests.id = NEW.request_id "
+        "AND access_requests.person_id = NEW.approver_id)",
+        words="nobody approves their own request",
+    ),
+)
+guard_table(SQLModel.metadata.tables["access_approvals"], *GUARDS)
 
 
 def request_of(row: AccessRequestRow) -> AccessRequest:

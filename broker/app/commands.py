@@ -91,7 +91,8 @@ def init(config: ConfigOption = DEFAULT_CONFIG) -> None:
     print(
         f"Keep a copy of {layout.control / keys.KEY_ENCRYPTION_KEY} apart from backups; they are of no use without it."
     )
-    print("Next: sallyport first-admin --username NAME, then sallyport up.")
+    print("Next: sallyport first-admin --username NAME, sallyport first-admin --security --username ANOTHER, and then")
+    print("sallyport up. The first enters people, the second confirms them: give the two links to two people.")
 
 
 def _new_guard_state(read: settings.Settings, layout: Layout) -> None:
@@ -143,16 +144,46 @@ def restore(
 
 @app.command("first-admin")
 def first_admin(
-    username: Annotated[str, typer.Option(help="Sign-in name of the first system administrator.")],
+    username: Annotated[str, typer.Option(help="Sign-in name of the first holder of the role.")],
+    security: Annotated[bool, typer.Option("--security", help="The first security administrator instead.")] = False,
+    name: Annotated[str, typer.Option(help="The person's name; the sign-in name unless given.")] = "",
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Print the one-use link with which the first administrator sets password and second factor."""
-    from broker.app import wiring
+    """Print the one-use link with which the first system or security administrator sets password and second factor.
 
+    Each is made once on a site. The system administrator enters people, the security administrator confirms them: give
+    the two links to two people.
+    """
+    from broker.app import wiring
+    from broker.identities.model import Role
+
+    role = Role.SECURITY_ADMINISTRATOR if security else Role.SYSTEM_ADMINISTRATOR
     read = settings.load(config)
     _become_control(read)
     with wiring.opened(read) as house:
-        token = house.people.first_administrator(username).reveal()
+        token = house.people.first_administrator(username, role, name).reveal()
+    _print_activation_link(read, token)
+
+
+@app.command("recover-admin")
+def recover_admin(
+    username: Annotated[str, typer.Option(help="Sign-in name of a system or security administrator.")],
+    reason: Annotated[str, typer.Option(help="Why; the trail keeps it.")] = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Print a new one-use link for an administrator who cannot sign in and whom nobody else can reset and confirm."""
+    from broker.app import wiring
+
+    if not reason.strip():
+        _fail("say why with --reason: the trail keeps it")
+    read = settings.load(config)
+    _become_control(read)
+    with wiring.opened(read) as house:
+        token = house.confirmation.recover(username, reason).reveal()
+    _print_activation_link(read, token)
+
+
+def _print_activation_link(read: settings.Settings, token: str) -> None:
     print(f"https://{read.plant_face.host}:{read.plant_face.port}/activate#{token}")
 
 

@@ -22,6 +22,7 @@ from broker.grants import api as grants_api
 from broker.grants.service import GrantService
 from broker.identities import api as identities_api
 from broker.identities.access import PlantAccess, VendorAccess
+from broker.identities.confirmation import ConfirmationService
 from broker.identities.model import VendorWelcome
 from broker.identities.service import PeopleService
 from broker.identities.sign_in import SignInService
@@ -53,6 +54,7 @@ class House:
     witness: Witness
     opener: Opener
     people: PeopleService
+    confirmation: ConfirmationService
     sign_in: SignInService
     devices: DeviceService
     targets: TargetService
@@ -76,7 +78,7 @@ class House:
         access = PlantAccess(self.sign_in)
         read_audit = access.requires("audit.event.read")
         return [
-            identities_api.plant_router(self.people, self.sign_in, access, self.console_url),
+            identities_api.plant_router(self.people, self.confirmation, self.sign_in, access, self.console_url),
             devices_api.plant_router(self.devices, access),
             targets_api.plant_router(self.targets, access),
             vault_api.plant_router(self.vault, access),

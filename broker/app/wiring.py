@@ -38,10 +38,12 @@ from broker.devices.service import DeviceService
 from broker.grants.certificates import SshUserAuthority
 from broker.grants.events import GrantExpired, GrantFinished, GrantIssued, GrantRevoked
 from broker.grants.service import GrantService
-from broker.identities.events import PersonSuspended
+from broker.identities.confirmation import ConfirmationService
+from broker.identities.events import PersonReset, PersonSuspended
 from broker.identities.factors import Passwords
 from broker.identities.service import PeopleService
 from broker.identities.sign_in import SignInService
+from broker.identities.throttle import Throttle
 from broker.kernel.clock import SystemClock
 from broker.kernel.ids import is_id
 from broker.knock_link.events import KnockAccepted, KnockSourceShared
@@ -203,6 +205,7 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
         witness=witness,
         opener=opener,
         people=people,
+        confirmation=ConfirmationService(database, clock, Throttle()),
         sign_in=sign_in,
         devices=devices,
         targets=targets,
@@ -280,15 +283,18 @@ def subscribe(house: House) -> None:
         GrantExpired,
         GrantFinished,
         PersonSuspended,
+        PersonReset,
     ):
         on(changes_the_roster, push)
     on(DeviceSuspended, shut_out)
     on(DeviceRetired, shut_out)
     on(DeviceResumed, lambda event: house.opener.unrevoke(house.devices.get(event.subject).mark))
+    on(DeviceResumed, lambda event: house.grants.revoke_unless_another_approved(event.subject))
     on(DeviceResumed, push)
     on(SessionEnded, close_way)
     on(SessionCutOnHost, lambda event: house.live.give_up_grant(event.subject, event.reason))
     on(PersonSuspended, lambda event: house.sessions.end_sessions_of_person(event.subject, "person_suspended"))
+    on(PersonReset, lambda event: house.sessions.end_sessions_of_person(event.subject, "person_reset"))
     on(GrantRevoked, lambda event: house.sessions.end_sessions_of_grant(event.subject, "grant_revoked"))
     on(GrantFinished, lambda event: house.sessions.end_sessions_of_grant(event.subject, "grant_finished"))
     on(GrantExpired, lambda event: house.sessions.end_sessions_of_grant(event.subject, "grant_expired"))

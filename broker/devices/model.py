@@ -20,8 +20,9 @@ class DeviceState(Enum):
 class Device:
     """A workstation with exactly one owner. Its private keys never leave it; its knock key is not part of this value.
 
-    `invited_by` and `trusted_by` are kept for the four-eyes rule: who let a device in does not approve its grants
-    alone. `public_key` is DER SubjectPublicKeyInfo; `mark` is the connection mark of its flows, 1 to 2^31-1.
+    `invited_by`, `trusted_by` and `resumed_by` (the last who let it in again after a suspension) are kept for the
+    four-eyes rule: who let a device in does not approve its grants alone. `public_key` is DER SubjectPublicKeyInfo;
+    `mark` is the connection mark of its flows, 1 to 2^31-1.
     """
 
     id: str
@@ -41,6 +42,12 @@ class Device:
     trusted_by: str | None
     trusted_at: datetime | None
     last_knock_at: datetime | None
+    resumed_by: str | None = None
+
+    @property
+    def vouchers(self) -> frozenset[str]:
+        """Everybody by whose word this device may connect."""
+        return frozenset(one for one in (self.invited_by, self.trusted_by, self.resumed_by) if one is not None)
 
 
 @dataclass(frozen=True)

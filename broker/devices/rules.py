@@ -1,13 +1,13 @@
 """The life of a device as a table and a function; the short code; the name."""
 
 import hashlib
-import hmac
 from datetime import timedelta
 from enum import Enum
 from typing import Final
 
 from broker.devices.errors import wrong_state
 from broker.devices.model import DeviceState
+from broker.kernel.spoken import SPOKEN_BYTES, same_spoken, spoken
 
 INVITE_VALID: Final = timedelta(minutes=15)
 CERTIFICATE_VALID: Final = timedelta(days=365)
@@ -15,8 +15,6 @@ DAYS_OF_GATE_KEYS: Final = 31
 HIGHEST_MARK: Final = 2**31 - 1
 VENDOR_DOORS: Final = (1, 2)
 INVITE_DOORS: Final = (1,)
-_CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_MISREADINGS: Final = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
 _LONGEST_NAME: Final = 80
 
 
@@ -53,22 +51,14 @@ def moved(state: DeviceState, command: DeviceCommand) -> DeviceState:
 
 def short_code(public_key: bytes) -> str:
     """What two people compare aloud: the first 40 bits of SHA-256 of the key (DER SPKI), Crockford's base32, 4-4."""
-    number = int.from_bytes(hashlib.sha256(public_key).digest()[:5], "big")
-    characters = "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(35, -1, -5))
-    return f"{characters[:4]}-{characters[4:]}"
+    return spoken(hashlib.sha256(public_key).digest()[:SPOKEN_BYTES])
 
 
 def same_short_code(expected: str, typed: str) -> bool:
     """Whether somebody typed this code; case, dashes, spaces and the letters O, I, L for digits do not matter."""
-    if len(typed) > 40:
-        return False
-    return hmac.compare_digest(_plain(expected).encode(), _plain(typed).encode())
+    return same_spoken(expected, typed)
 
 
 def is_device_name(text: str) -> bool:
     """Whether the text can name a device: 1 to 80 printable characters, none of them space at an end."""
     return 0 < len(text) <= _LONGEST_NAME and text.isprintable() and text == text.strip()
-
-
-def _plain(code: str) -> str:
-    return code.upper().translate(_MISREADINGS)

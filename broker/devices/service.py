@@ -224,9 +224,13 @@ class DeviceService:
             return store.device_of(row)
 
     def resume(self, actor: str, device_id: str) -> Device:
-        """Let a suspended device in again. Raises NotFound and Conflict `devices.wrong_state`."""
+        """Let a suspended device in again; whoever does so vouches for it as if they had trusted it.
+
+        Raises NotFound and Conflict `devices.wrong_state`.
+        """
         with self._database.unit_of_work() as unit:
             row = self._move(unit, device_id, DeviceCommand.RESUME)
+            row.resumed_by = actor
             unit.emit(DeviceResumed(actor=actor, subject=row.id, person_id=row.person_id, mark=row.mark))
             return store.device_of(row)
 

@@ -58,6 +58,7 @@ class DeviceRow(SQLModel, table=True):
     trusted_by: str | None = Field(default=None, foreign_key="people.id", max_length=40)
     trusted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_knock_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    resumed_by: str | None = Field(default=None, max_length=40)
 
 
 def device_of(row: DeviceRow) -> Device:
@@ -80,6 +81,7 @@ def device_of(row: DeviceRow) -> Device:
         trusted_by=row.trusted_by,
         trusted_at=row.trusted_at,
         last_knock_at=row.last_knock_at,
+        resumed_by=row.resumed_by,
     )
 
 

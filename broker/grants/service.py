@@ -41,6 +41,7 @@ from broker.targets.service import TargetService
 _BATCH: Final = 100
 _ROSTER_GRANTS: Final = 100
 _SERIAL_BITS: Final = 63
+_SELF_APPROVED: Final = "the device was let in again by the one who had approved this alone: ask for access anew"
 
 
 @dataclass(frozen=True)
@@ -213,6 +214,23 @@ class GrantService:
             return False
         self._revoke(unit, row, actor, reason)
         return True
+
+    def revoke_unless_another_approved(self, device_id: str) -> int:
+        """Take back a device's grants that only people approved who let the device in; returns how many.
+
+        For a device that was suspended and let in again by the approver of a grant that still runs.
+        """
+        with self._database.unit_of_work() as unit:
+            vouchers = self._devices.get_within(unit.session, device_id).vouchers
+            now = self._clock.now()
+            alone = [
+                grant
+                for grant in store.live_of_device(unit.session, device_id, now, _BATCH)
+                if self._requests.approvers_within(unit.session, grant.request_id) <= vouchers
+            ]
+            for grant in alone:
+                self.revoke_within(unit, "system:control", grant.id, _SELF_APPROVED)
+            return len(alone)
 
     def expire_over(self) -> int:
         """Expire grants whose window has ended, at most 100 a call; returns how many."""

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Depends, Query, Request, Response, status
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.identities.access import COOKIE, PlantAccess, VendorAccess
+from broker.identities.confirmation import ConfirmationService
 from broker.identities.model import Language, Person, Principal, Role, VendorConnection, VendorPrincipal, VendorWelcome
 from broker.identities.rules import CONSOLE_ABSOLUTE, is_plant_role
-from broker.identities.service import PeopleService
+from broker.identities.service import CreatedPerson, PeopleService
 from broker.identities.sign_in import ConsoleSession, Credentials, SignInService
 from broker.kernel.sensitivity import SecretText
 
@@ -81,6 +82,22 @@ class ActivationCompleteRequest(_Schema):
     totp: Code
 
 
+class ActivatedAnswer(_Schema):
+    """An account has its factors.
+
+    With a code it waits until a security administrator has heard that code from this person; the code is shown this
+    once.
+    """
+
+    confirmation_code: str | None = Field(repr=False)
+
+
+class ConfirmationRequest(_Schema):
+    """The code that the person read aloud."""
+
+    code: str = Field(min_length=1, max_length=40, repr=False)
+
+
 class PersonRequest(_Schema):
     """A new account."""
 
@@ -112,10 +129,7 @@ class PersonList(_Schema):
 
 
 class CreatedPersonAnswer(_Schema):
-    """A new person, and how they activate the account; vendors' engineers use the token in the client, without a link.
-
-    new person, and how they activate the account; vendors' engineers use the token in the client, without a link.
-    """
+    """A person, and how they activate the account; vendors' engineers use the token in the client, without a link."""
 
     person: PersonAnswer
     activation_token: str = Field(repr=False)
@@ -173,7 +187,11 @@ class LoginAnswer(_Schema):
 
 
 def plant_router(
-    people: PeopleService, sign_in: SignInService, access: PlantAccess, console_url: str = ""
+    people: PeopleService,
+    confirmation: ConfirmationService,
+    sign_in: SignInService,
+    access: PlantAccess,
+    console_url: str = "",
 ) -> APIRouter:
     """The console's routes: `/session`, `/activation` and `/people`.
 
@@ -223,9 +241,13 @@ def plant_router(
             totp_uri=offer.totp_uri.reveal(),
         )
 
-    @router.post("/activation/complete", operation_id="complete_activation", status_code=status.HTTP_204_NO_CONTENT)
-    def complete_activation(body: ActivationCompleteRequest, request: Request) -> None:
-        people.complete_activation(body.token, SecretText(body.password), SecretText(body.totp), _source(request))
+    @router.post("/activation/complete", operation_id="complete_activation")
+    def complete_activation(body: ActivationCompleteRequest, request: Request, response: Response) -> ActivatedAnswer:
+        response.headers["Cache-Control"] = "no-store"
+        code = people.complete_activation(
+            body.token, SecretText(body.password), SecretText(body.totp), _source(request)
+        )
+        return ActivatedAnswer(confirmation_code=code.reveal() if code is not None else None)
 
     @router.get(
         "/people", operation_id="list_people", dependencies=[Depends(access.requires("identities.person.read"))]
@@ -251,12 +273,24 @@ def plant_router(
             company=body.company,
             language=body.language,
         )
-        token = created.activation_token.reveal()
-        return CreatedPersonAnswer(
-            person=_person_answer(created.person),
-            activation_token=token,
-            activation_url=f"{console_url}/activate#{token}" if is_plant_role(created.person.role) else None,
-        )
+        return _created_answer(created, console_url)
+
+    @router.post("/people/{person_id}/confirm", operation_id="confirm_person")
+    def confirm_person(
+        person_id: str,
+        body: ConfirmationRequest,
+        principal: Annotated[Principal, Depends(access.requires("identities.person.confirm"))],
+    ) -> PersonAnswer:
+        return _person_answer(confirmation.confirm(principal.person_id, person_id, body.code))
+
+    @router.post("/people/{person_id}/reset", operation_id="reset_person")
+    def reset_person(
+        person_id: str,
+        response: Response,
+        principal: Annotated[Principal, Depends(access.requires("identities.person.reset"))],
+    ) -> CreatedPersonAnswer:
+        response.headers["Cache-Control"] = "no-store"
+        return _created_answer(confirmation.reset(principal.person_id, person_id), console_url)
 
     @router.post("/people/{person_id}/suspend", operation_id="suspend_person")
     def suspend_person(
@@ -328,6 +362,15 @@ def _session_answer(session: ConsoleSession) -> SessionAnswer:
         ),
         permissions=sorted(principal.permissions),
         csrf_token=session.csrf_token.reveal(),
+    )
+
+
+def _created_answer(created: CreatedPerson, console_url: str) -> CreatedPersonAnswer:
+    token = created.activation_token.reveal()
+    return CreatedPersonAnswer(
+        person=_person_answer(created.person),
+        activation_token=token,
+        activation_url=f"{console_url}/activate#{token}" if is_plant_role(created.person.role) else None,
     )
 
 

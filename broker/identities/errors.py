@@ -91,7 +91,43 @@ def not_oneself() -> Conflict:
 
 
 def administrator_exists() -> Conflict:
-    """The first administrator was made before."""
+    """The first administrator of this role was made before."""
     return Conflict(
-        "identities.administrator_exists", "An active system administrator exists. Ask them for an account."
+        "identities.administrator_exists",
+        "Somebody had this role already: the first of a role is made once. Ask the administrators for an account; when "
+        "none of them can sign in any more, use 'sallyport recover-admin'.",
     )
+
+
+def not_a_bootstrap_role() -> Invalid:
+    """Root makes and recovers system and security administrators only."""
+    return Invalid(
+        "identities.not_a_bootstrap_role", "Only a system or security administrator can be made or recovered here."
+    )
+
+
+def not_to_be_confirmed() -> Conflict:
+    """The person has not activated yet, or is confirmed or suspended."""
+    return Conflict("identities.not_to_be_confirmed", "This person does not wait for a confirmation.")
+
+
+def confirmer_not_allowed() -> Forbidden:
+    """Only a security administrator confirms, never oneself, never whom one entered."""
+    return Forbidden(
+        "identities.confirmer_not_allowed",
+        "Another security administrator must confirm this person: nobody confirms themselves or whom they entered.",
+    )
+
+
+def confirmation_code_differs() -> Invalid:
+    """The code that was typed is not the one this person was shown."""
+    return Invalid(
+        "identities.confirmation_code_differs",
+        "This is not the code that the person was shown. If they read it correctly, somebody else used the activation "
+        "link: have the account reset.",
+    )
+
+
+def not_oneself_reset() -> Conflict:
+    """Nobody resets themselves."""
+    return Conflict("identities.not_oneself_reset", "You cannot reset your own account. Ask another administrator.")

@@ -19,13 +19,52 @@ class PersonCreated(AuditEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class AdministratorBootstrapped(AuditEvent):
-    """Whoever commands the host had the first administrator's account made, or its activation renewed.
+    """Whoever commands the host had the first administrator of a role made, or the activation renewed.
 
     Subject: the person.
     """
 
     code: ClassVar[str] = "identities.administrator.bootstrapped"
     username: Public[str]
+    role: Public[str] = "system_administrator"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdministratorRecovered(AuditEvent):
+    """Whoever commands the host took an administrator's factors away and got a new activation. Subject: the person."""
+
+    code: ClassVar[str] = "identities.administrator.recovered"
+    username: Public[str]
+    role: Public[str]
+    reason: Sensitive[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonConfirmed(AuditEvent):
+    """A second administrator compared the code with the person: the account can be used. Subject: the person."""
+
+    code: ClassVar[str] = "identities.person.confirmed"
+    username: Public[str]
+    role: Public[str]
+    entered_by: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfirmationRefused(AuditEvent):
+    """A code that differs was typed for somebody who waits to be confirmed. Subject: the person."""
+
+    code: ClassVar[str] = "identities.person.confirmation_refused"
+    username: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonReset(AuditEvent):
+    """A person's factors and confirmation were taken away and a new activation token was made. Subject: the person."""
+
+    code: ClassVar[str] = "identities.person.reset"
+    username: Public[str]
+    role: Public[str]
+    state_before: Public[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +77,14 @@ class SecondFactorOffered(AuditEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class PersonActivated(AuditEvent):
-    """A person chose a password and a second factor; the activation token is spent. Subject: the person."""
+    """A person chose a password and a second factor; the activation token is spent. Subject: the person.
+
+    `waits` says whether the account can be used only once a second administrator has confirmed it.
+    """
 
     code: ClassVar[str] = "identities.person.activated"
     face: Public[str]
+    waits: Public[bool] = False
     device_id: Public[str | None]
     source: Sensitive[str]
 

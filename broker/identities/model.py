@@ -17,9 +17,14 @@ class Role(Enum):
 
 
 class PersonState(Enum):
-    """How far a person's account is."""
+    """How far a person's account is: `invited → unconfirmed → active → suspended`, and from anywhere back to `invited`.
+
+    `unconfirmed` is somebody of the plant who has chosen password and second factor, but of whom no second
+    administrator has said yet that it was really this person. Such an account can do nothing.
+    """
 
     INVITED = "invited"
+    UNCONFIRMED = "unconfirmed"
     ACTIVE = "active"
     SUSPENDED = "suspended"
 
@@ -33,7 +38,11 @@ class Language(Enum):
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with an account; `company` is the vendor's name, or None for the plant's own people."""
+    """Somebody with an account; `company` is the vendor's name, or None for the plant's own people.
+
+    `entered_by` made the account, `confirmed_by` vouched that the factors are this person's: two people, or
+    `system:host` for those whom root on the broker's host made.
+    """
 
     id: str
     username: str
@@ -43,6 +52,8 @@ class Person:
     company: str | None
     language: Language
     created_at: datetime
+    entered_by: str
+    confirmed_by: str | None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from broker.identities.model import Role
+from broker.identities.errors import confirmer_not_allowed, not_to_be_confirmed
+from broker.identities.model import Person, PersonState, Role
 
 _READS: Final = frozenset(
     {
@@ -27,6 +28,7 @@ PERMISSIONS: Final[dict[Role, frozenset[str]]] = {
             "identities.person.read",
             "identities.person.create",
             "identities.person.suspend",
+            "identities.person.reset",
             "devices.device.read",
             "app.settings.read",
             "app.settings.change",
@@ -37,6 +39,8 @@ PERMISSIONS: Final[dict[Role, frozenset[str]]] = {
     ),
     Role.SECURITY_ADMINISTRATOR: frozenset(
         {
+            "identities.person.read",
+            "identities.person.confirm",
             "boundary.rules.read",
             "boundary.rules.check",
             "targets.zone.read",
@@ -79,6 +83,14 @@ PERMISSIONS: Final[dict[Role, frozenset[str]]] = {
 }
 """The console's permissions by role. A vendor's engineer has none: the vendor face asks for the role itself."""
 
+CONFIRMING_ROLE: Final = Role.SECURITY_ADMINISTRATOR
+"""Who confirms people; who enters or resets them has another role, and a person has one role for good."""
+
+BOOTSTRAP_ROLES: Final = frozenset({Role.SYSTEM_ADMINISTRATOR, CONFIRMING_ROLE})
+"""The roles whose first holder root makes on the broker's host: one who enters people, one who confirms them."""
+
+HOST: Final = "system:host"
+
 MINIMUM_PASSWORD_LENGTH: Final = 12
 MAXIMUM_PASSWORD_LENGTH: Final = 256
 FREE_ATTEMPTS: Final = 5
@@ -101,6 +113,30 @@ def permissions_of(role: Role) -> frozenset[str]:
 def is_plant_role(role: Role) -> bool:
     """Whether people of this role sign in at the plant face; all others sign in at the vendor face only."""
     return role is not Role.VENDOR_ENGINEER
+
+
+def state_when_activated(role: Role, confirmed_by: str | None) -> PersonState:
+    """How far an account is once its factors are chosen.
+
+    A vendor's engineer needs no confirmation: the factors are chosen on their own trusted device, whose trust was the
+    word of a plant administrator. Root confirms beforehand whom it makes.
+    """
+    if is_plant_role(role) and confirmed_by is None:
+        return PersonState.UNCONFIRMED
+    return PersonState.ACTIVE
+
+
+def check_confirmer(person: Person, confirmer: Person) -> None:
+    """Refuse a confirmation by anybody but an active security administrator who neither is nor entered this person.
+
+    Raises Conflict `identities.not_to_be_confirmed` and Forbidden `identities.confirmer_not_allowed`.
+    """
+    if person.state is not PersonState.UNCONFIRMED:
+        raise not_to_be_confirmed()
+    if confirmer.role is not CONFIRMING_ROLE or confirmer.state is not PersonState.ACTIVE:
+        raise confirmer_not_allowed()
+    if confirmer.id in {person.id, person.entered_by}:
+        raise confirmer_not_allowed()
 
 
 def is_username(text: str) -> bool:

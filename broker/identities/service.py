@@ -15,6 +15,7 @@ from broker.identities.errors import (
     activation_refused,
     administrator_exists,
     company_missing,
+    not_a_bootstrap_role,
     not_oneself,
     password_unfit,
     person_not_found,
@@ -38,8 +39,10 @@ from broker.identities.throttle import Throttle
 from broker.kernel.clock import Clock
 from broker.kernel.ids import new_id
 from broker.kernel.sensitivity import SecretText
+from broker.kernel.spoken import SPOKEN_BYTES, spoken
 
 _TOKEN_BYTES: Final = 32
+_NAME_CHARACTERS: Final = 120
 
 
 @dataclass(frozen=True)
@@ -95,36 +98,43 @@ class PeopleService:
         with self._database.unit_of_work() as unit:
             if store.person_named(unit.session, username) is not None:
                 raise username_taken()
-            row = _new_person(username, display_name, role, company, language, now)
+            row = _new_person(username, display_name, role, company, language, now, entered_by=actor)
             unit.session.add(row)
             unit.session.flush()
-            token = _new_activation(unit.session, row.id, now)
+            token = new_activation(unit.session, row.id, now)
             unit.emit(PersonCreated(actor=actor, subject=row.id, username=username, role=role.value, company=company))
         return CreatedPerson(store.person_of(row), token)
 
-    def first_administrator(self, username: str) -> SecretText:
-        """An activation token for the first system administrator: for whoever commands the host.
+    def first_administrator(
+        self, username: str, role: Role = Role.SYSTEM_ADMINISTRATOR, display_name: str = ""
+    ) -> SecretText:
+        """An activation token for the first holder of a bootstrap role: for whoever commands the host.
 
-        The account is made, or, when it exists and is not active, renewed. Raises Conflict
-        `identities.administrator_exists` when some system administrator is active, Conflict `identities.username_taken`
-        when the name is somebody's in another role, and Invalid for a name that is unfit.
+        Without a `display_name` people see the user name. The account is confirmed beforehand. Until it is activated
+        it can be renewed; afterwards nobody is made so again. Raises Conflict `identities.administrator_exists` when
+        anybody ever held the role, Conflict `identities.username_taken` when the name is another person's, and Invalid
+        for a name or role that is unfit.
         """
         if not rules.is_username(username):
             raise username_unfit()
+        if role not in rules.BOOTSTRAP_ROLES:
+            raise not_a_bootstrap_role()
         now = self._clock.now()
         with self._database.unit_of_work() as unit:
-            if store.has_active_administrator(unit.session):
+            if store.had_role_once(unit.session, role):
                 raise administrator_exists()
             row = store.person_named(unit.session, username)
             if row is None:
-                row = _new_person(username, username, Role.SYSTEM_ADMINISTRATOR, None, Language.ENGLISH, now)
-            elif row.role is not Role.SYSTEM_ADMINISTRATOR:
+                name = " ".join(display_name.split())[:_NAME_CHARACTERS] or username
+                row = _new_person(username, name, role, None, Language.ENGLISH, now, entered_by=rules.HOST)
+            elif row.role is not role or row.entered_by != rules.HOST:
                 raise username_taken()
             row.state, row.password_hash, row.totp_sealed = PersonState.INVITED, None, None
+            row.confirmed_by = rules.HOST
             unit.session.add(row)
             unit.session.flush()
-            token = _new_activation(unit.session, row.id, now)
-            unit.emit(AdministratorBootstrapped(actor="system:host", subject=row.id, username=username))
+            token = new_activation(unit.session, row.id, now)
+            unit.emit(AdministratorBootstrapped(actor=rules.HOST, subject=row.id, username=username, role=role.value))
         return token
 
     def suspend_person(self, actor: str, person_id: str) -> Person:
@@ -179,11 +189,13 @@ class PeopleService:
             unit.emit(SecondFactorOffered(actor=person.id, subject=person.id, source=source))
         return offer
 
-    def complete_activation(self, token: str, password: SecretText, totp: SecretText, source: str) -> None:
+    def complete_activation(self, token: str, password: SecretText, totp: SecretText, source: str) -> SecretText | None:
         """Activate one of the plant's people: the code proves that the authenticator holds the seed last shown.
 
-        Raises Unauthenticated `identities.activation_refused`, Invalid `identities.password_unfit` or
-        `identities.wrong_code` (the token stays good), and TooMany when this source fails too often.
+        Returns the code that this person reads to the security administrator who confirms the account, shown this
+        once; None for those whom root made. Raises Unauthenticated `identities.activation_refused`, Invalid
+        `identities.password_unfit` or `identities.wrong_code` (the token stays good), and TooMany when this source
+        fails too often.
         """
         now = self._clock.now()
         self._throttle.check(source, now)
@@ -198,7 +210,7 @@ class PeopleService:
         if step is None:
             self._throttle.failed(source, now)
             raise wrong_code()
-        self._activate(token, Face.PLANT, password, sealed, step, source, None)
+        return self._activate(token, Face.PLANT, password, sealed, step, source, None)
 
     def activate_vendor(
         self, token: str, password: SecretText, connection: VendorConnection, owner_id: str
@@ -231,8 +243,11 @@ class PeopleService:
         used_step: int | None,
         source: str,
         device_id: str | None,
-    ) -> None:
-        """Spend the token and store both factors, unless the token was spent or its seed replaced in the meantime."""
+    ) -> SecretText | None:
+        """Spend the token and store both factors, unless the token was spent or its seed replaced in the meantime.
+
+        Returns the confirmation code of an account that waits for its confirmation.
+        """
         password_hash = self._passwords.hash(password.reveal())
         now = self._clock.now()
         with self._database.unit_of_work() as unit:
@@ -241,12 +256,26 @@ class PeopleService:
                 raise activation_refused()
             unit.session.delete(activation)
             person.password_hash, person.totp_sealed, person.last_totp_step = password_hash, totp_sealed, used_step
-            person.state, person.failed_attempts, person.locked_until = PersonState.ACTIVE, 0, None
+            person.state = rules.state_when_activated(person.role, person.confirmed_by)
+            person.failed_attempts, person.locked_until = 0, None
+            waits = person.state is PersonState.UNCONFIRMED
+            code = spoken(secrets.token_bytes(SPOKEN_BYTES)) if waits else None
+            person.confirmation_hash = store.confirmation_hash(person.id, code) if code is not None else None
+            if person.confirmed_by is not None:
+                person.confirmed_at = now
             unit.session.add(person)
             store.end_sign_ins(unit.session, person.id)
             unit.emit(
-                PersonActivated(actor=person.id, subject=person.id, face=face.value, device_id=device_id, source=source)
+                PersonActivated(
+                    actor=person.id,
+                    subject=person.id,
+                    face=face.value,
+                    waits=waits,
+                    device_id=device_id,
+                    source=source,
+                )
             )
+        return SecretText(code) if code is not None else None
 
     def _activation(
         self, session: Session, token: str, face: Face, throttled: str, now: datetime
@@ -333,7 +362,14 @@ def _bound_to(person_id: str) -> bytes:
 
 
 def _new_person(
-    username: str, display_name: str, role: Role, company: str | None, language: Language, now: datetime
+    username: str,
+    display_name: str,
+    role: Role,
+    company: str | None,
+    language: Language,
+    now: datetime,
+    *,
+    entered_by: str,
 ) -> PersonRow:
     return PersonRow(
         id=new_id("psn", now),
@@ -344,11 +380,12 @@ def _new_person(
         language=language,
         state=PersonState.INVITED,
         created_at=now,
+        entered_by=entered_by,
     )
 
 
-def _new_activation(session: Session, person_id: str, now: datetime) -> SecretText:
-    """Replace whatever activation the person has."""
+def new_activation(session: Session, person_id: str, now: datetime) -> SecretText:
+    """A one-use activation token in place of whatever the person has."""
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     row = session.get(ActivationRow, person_id)
     if row is None:

@@ -4,12 +4,15 @@ import hashlib
 from collections.abc import Collection
 from datetime import datetime
 from enum import Enum
+from typing import Final
 
-from sqlalchemy import LargeBinary, delete
+from sqlalchemy import CheckConstraint, LargeBinary, delete
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from broker.adapters.db.columns import UtcDateTime, enum_column
+from broker.adapters.db.guards import Guard, guard_table
 from broker.identities.model import Language, Person, PersonState, Role
+from broker.kernel.spoken import plain
 
 
 class Face(Enum):
@@ -20,9 +23,23 @@ class Face(Enum):
 
 
 class PersonRow(SQLModel, table=True):
-    """Somebody with an account. `last_totp_step` makes each code good for one use."""
+    """Somebody with an account. `last_totp_step` makes each code good for one use.
+
+    `confirmed_at` stays when a reset takes the confirmation away: it says that this person once held the role.
+    """
 
     __tablename__ = "people"
+    __table_args__ = (
+        CheckConstraint(
+            "state <> 'active' OR role = 'vendor_engineer' OR confirmed_by IS NOT NULL", name="active_is_confirmed"
+        ),
+        CheckConstraint("confirmed_by IS NULL OR confirmed_by <> id", name="nobody_confirms_themselves"),
+        CheckConstraint(
+            "confirmed_by IS NULL OR confirmed_by = 'system:host' OR confirmed_by <> entered_by",
+            name="two_people_make_an_account",
+        ),
+        CheckConstraint("(role = 'vendor_engineer') = (company IS NOT NULL)", name="engineers_have_a_company"),
+    )
 
     id: str = Field(primary_key=True, max_length=40)
     username: str = Field(max_length=64, unique=True)
@@ -32,11 +49,35 @@ class PersonRow(SQLModel, table=True):
     language: Language = Field(sa_type=enum_column(Language))
     state: PersonState = Field(sa_type=enum_column(PersonState))
     created_at: datetime = Field(sa_type=UtcDateTime)
+    entered_by: str = Field(max_length=40)
+    confirmed_by: str | None = Field(default=None, max_length=40)
+    confirmed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    confirmation_hash: bytes | None = Field(default=None, sa_type=LargeBinary)
     password_hash: str | None = Field(default=None, max_length=255)
     totp_sealed: bytes | None = Field(default=None, sa_type=LargeBinary)
     last_totp_step: int | None = None
     failed_attempts: int = 0
     locked_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+GUARDS: Final = (
+    Guard(
+        name="people_keep_their_role",
+        table="people",
+        before="UPDATE OF role",
+        refuses_when="NEW.role <> OLD.role",
+        words="a person keeps one role: for another role, enter another account",
+    ),
+    Guard(
+        name="people_are_confirmed_by_security",
+        table="people",
+        before="UPDATE OF confirmed_by",
+        refuses_when="substr(NEW.confirmed_by, 1, 4) = 'psn_' AND NOT EXISTS (SELECT 1 FROM people AS confirming "
+        "WHERE confirming.id = NEW.confirmed_by AND confirming.role = 'security_administrator')",
+        words="only a security administrator confirms people",
+    ),
+)
+guard_table(SQLModel.metadata.tables["people"], *GUARDS)
 
 
 class ActivationRow(SQLModel, table=True):
@@ -82,6 +123,8 @@ def person_of(row: PersonRow) -> Person:
         company=row.company,
         language=row.language,
         created_at=row.created_at,
+        entered_by=row.entered_by,
+        confirmed_by=row.confirmed_by,
     )
 
 
@@ -103,12 +146,15 @@ def several(session: Session, person_ids: Collection[str]) -> list[Person]:
     return [person_of(row) for row in session.exec(select(PersonRow).where(col(PersonRow.id).in_(person_ids))).all()]
 
 
-def has_active_administrator(session: Session) -> bool:
-    """Whether somebody administers the system already."""
-    query = select(PersonRow.id).where(
-        PersonRow.role == Role.SYSTEM_ADMINISTRATOR, PersonRow.state == PersonState.ACTIVE
-    )
+def had_role_once(session: Session, role: Role) -> bool:
+    """Whether anybody ever held this role with a confirmed account."""
+    query = select(PersonRow.id).where(PersonRow.role == role, col(PersonRow.confirmed_at).is_not(None))
     return session.exec(query).first() is not None
+
+
+def confirmation_hash(person_id: str, code: str) -> bytes:
+    """What is kept of a confirmation code, however it was typed; bound to the person."""
+    return hashlib.sha256(b"sallyport confirmation\0" + person_id.encode() + b"\0" + plain(code).encode()).digest()
 
 
 def activation_by_token(session: Session, token: str) -> ActivationRow | None:

@@ -64,6 +64,9 @@ def a_person(
         language=language,
         state=state,
         created_at=at,
+        entered_by=rules.HOST,
+        confirmed_by=None if state in {PersonState.INVITED, PersonState.UNCONFIRMED} else rules.HOST,
+        confirmed_at=None if state in {PersonState.INVITED, PersonState.UNCONFIRMED} else at,
     )
     if sealer is not None:
         row.password_hash = _password_hash()

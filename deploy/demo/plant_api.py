@@ -77,9 +77,11 @@ class Console:
         _, data = self.ask("POST", f"{PREFIX}/activation/begin", {"token": token})
         return text_of(_object(data), "totp_secret")
 
-    def complete_activation(self, token: str, password: str, code: str) -> None:
-        """Set somebody's password and second factor."""
-        self.ask("POST", f"{PREFIX}/activation/complete", {"token": token, "password": password, "totp": code})
+    def complete_activation(self, token: str, password: str, code: str) -> str:
+        """Set somebody's password and second factor; returns the code that confirms them, "" when none is needed."""
+        fields = {"token": token, "password": password, "totp": code}
+        _, data = self.ask("POST", f"{PREFIX}/activation/complete", fields)
+        return str(_object(data).get("confirmation_code") or "")
 
     def sign_in(self, username: str, password: str, code: str) -> PlantSession:
         """Sign in; the session is the cookie and its token against forged requests."""

@@ -146,13 +146,14 @@ class Site:
 
     def settle_people(self) -> str:
         """Give everybody an account; returns the activation token of the vendor's engineer ("" when long active)."""
-        admin = self.people[ADMIN]
-        if not admin.activated:
-            link = self._sallyport("first-admin", "--username", ADMIN.username).stdout.strip()
-            self._activate(admin, link.rpartition("#")[2])
+        for role, which in ((ADMIN, ()), (SUN, ("--security",))):
+            if not self.people[role].activated:
+                names = ("--username", role.username, "--name", role.display_name)
+                link = self._sallyport("first-admin", *which, *names).stdout.strip()
+                self._activate(self.people[role], link.rpartition("#")[2])
         if all(self.people[role].activated for role in CAST):
             return ""
-        session = self.sign_in(admin)
+        session, security = self.sign_in(self.people[ADMIN]), self.sign_in(self.people[SUN])
         vendor_token = ""
         for role in CAST:
             person = self.people[role]
@@ -169,7 +170,11 @@ class Site:
             if role is KELLER:
                 vendor_token = token
             else:
-                self._activate(person, token)
+                # The person reads the code to the security administrator, who confirms that it was they.
+                code = self._activate(person, token)
+                entered = next(item for item in session.items("/people") if item["username"] == role.username)
+                security.post(f"/people/{text_of(entered, 'id')}/confirm", {"code": code})
+        security.sign_out()
         session.sign_out()
         self.people.save()
         return vendor_token
@@ -225,10 +230,11 @@ class Site:
             else:
                 return
 
-    def _activate(self, person: Person, token: str) -> None:
+    def _activate(self, person: Person, token: str) -> str:
         person.totp_secret = self.console.begin_activation(token)
-        self.console.complete_activation(token, person.password, person.code())
+        code = self.console.complete_activation(token, person.password, person.code())
         self.note_activated(person)
+        return code
 
     def _sallyport(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         argv = [str(PROGRAMS / "sallyport"), *arguments, "--config", str(self.config)]

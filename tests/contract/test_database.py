@@ -66,6 +66,8 @@ def _person(username: str, at: datetime = NOON) -> PersonRow:
         language=Language.CHINESE,
         state=PersonState.ACTIVE,
         created_at=at,
+        entered_by="system:host",
+        confirmed_by="system:host",
     )
 
 
@@ -311,6 +313,58 @@ def test_the_history_keeps_the_checks(database_url: str) -> None:
             unit.session.connection().execute(text("UPDATE people SET role = 'emperor'"))
     finally:
         database.close()
+
+
+_INSERT_AT_0003 = text(
+    "INSERT INTO people (id, username, display_name, role, company, language, state, created_at, password_hash, "
+    "failed_attempts) VALUES (:id, :id, 'X', :role, :company, 'en', :state, '2026-11-20 12:00:00.000000', :hash, 0)"
+)
+
+
+def test_people_of_an_older_site_stay_who_they_are_and_their_roles_are_kept_from_then_on(database_url: str) -> None:
+    configuration = migrations.configuration(database_url)
+    command.upgrade(configuration, "0003")
+    engine = create_engine(database_url)
+    people = (
+        ("psn_root", "system_administrator", None, "active", "$argon2"),
+        ("psn_sec", "security_administrator", None, "active", "$argon2"),
+        ("psn_new", "auditor", None, "invited", None),
+        ("psn_gone", "plant_admin", None, "suspended", "$argon2"),
+        ("psn_eng", "vendor_engineer", "Acme", "active", "$argon2"),
+    )
+    with engine.begin() as connection:
+        for person_id, role, company, state, kept in people:
+            values = {"id": person_id, "role": role, "company": company, "state": state, "hash": kept}
+            connection.execute(_INSERT_AT_0003, values)
+        connection.execute(text("INSERT INTO zones (id, name, created_at) VALUES ('z', 'z', '2026-11-20 12:00:00')"))
+    command.upgrade(configuration, "head")
+    command.downgrade(configuration, "0003")
+    command.upgrade(configuration, "head")
+    command.check(configuration)
+    states = "SELECT id, state, confirmed_by IS NOT NULL FROM people ORDER BY id"
+    with engine.connect() as connection:
+        found = [(one, state, bool(confirmed)) for one, state, confirmed in connection.execute(text(states))]
+    assert found == [
+        ("psn_eng", "active", True),
+        ("psn_gone", "suspended", True),
+        ("psn_new", "invited", False),
+        ("psn_root", "active", True),
+        ("psn_sec", "active", True),
+    ]
+    for refused in (
+        "UPDATE people SET role = 'plant_admin' WHERE id = 'psn_new'",
+        "UPDATE people SET state = 'active' WHERE id = 'psn_new'",
+        "UPDATE people SET confirmed_by = 'psn_root', state = 'active' WHERE id = 'psn_new'",
+        "UPDATE people SET company = 'Acme' WHERE id = 'psn_new'",
+        "UPDATE people SET state = 'emperor' WHERE id = 'psn_new'",
+        "INSERT INTO access_approvals (request_id, approver_id, at, duration_seconds) "
+        "VALUES ('req_1', 'psn_sec', '2026-11-20 12:00:00', 60)",
+    ):
+        with pytest.raises(IntegrityError), engine.begin() as connection:
+            connection.execute(text(refused))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE people SET confirmed_by = 'psn_sec', state = 'active' WHERE id = 'psn_new'"))
+    engine.dispose()
 
 
 def test_a_copy_of_the_whole_database_comes_back_elsewhere(

@@ -23,6 +23,7 @@ from tests.e2e.web.fake_console import install_console
 from tests.e2e.web.fake_house import SECRET, House, build, cast_text, recording_events, stamp
 
 Limit = Annotated[int, Query(ge=1, le=200)]
+CONFIRMATION = "7K3M-Q0ZT"
 api = APIRouter(prefix="/api/v1", responses={"4XX": {"model": m.Problem, "content": {"application/problem+json": {}}}})
 
 
@@ -68,8 +69,8 @@ def begin_activation(body: m.ActivationToken, house: AnyHouse) -> m.ActivationBe
     )
 
 
-@api.post("/activation/complete", status_code=204)
-def complete_activation(body: m.ActivationCompletion, house: AnyHouse) -> None:
+@api.post("/activation/complete")
+def complete_activation(body: m.ActivationCompletion, house: AnyHouse) -> m.Activated:
     username = house.activations.get(body.token)
     if username is None:
         raise RefusedError(401, "identities.activation_refused", "This link has been used or is no longer valid.")
@@ -77,6 +78,8 @@ def complete_activation(body: m.ActivationCompletion, house: AnyHouse) -> None:
         raise RefusedError(422, "identities.wrong_code", "The code does not match.")
     del house.activations[body.token]
     house.passwords[username] = body.password
+    house.people[username].state = "unconfirmed"
+    return m.Activated(confirmation_code=CONFIRMATION)
 
 
 @api.get("/people", dependencies=[need("identities.person.read")])
@@ -98,6 +101,27 @@ def create_person(body: m.NewPerson, house: AnyHouse, request: Request) -> m.Per
         activation_token=token,
         activation_url=None if body.role == "vendor_engineer" else f"{request.base_url}activate#{token}",
     )
+
+
+@api.post("/people/{person_id}/confirm", dependencies=[need("identities.person.confirm")])
+def confirm_person(person_id: str, body: m.Confirmation, house: AnyHouse) -> m.PersonItem:
+    person = found(next((p for p in house.people.values() if p.id == person_id), None))
+    if person.state != "unconfirmed":
+        raise RefusedError(409, "identities.not_to_be_confirmed", "This person does not wait for a confirmation.")
+    if body.code.upper() != CONFIRMATION:
+        raise RefusedError(422, "identities.confirmation_code_differs", "Not the code the person was shown.")
+    person.state = "active"
+    return person
+
+
+@api.post("/people/{person_id}/reset", dependencies=[need("identities.person.reset")])
+def reset_person(person_id: str, house: AnyHouse, request: Request) -> m.PersonCreated:
+    person = found(next((p for p in house.people.values() if p.id == person_id), None))
+    person.state = "invited"
+    token = secrets.token_urlsafe(24)
+    house.activations[token] = person.username
+    link = None if person.role == "vendor_engineer" else f"{request.base_url}activate#{token}"
+    return m.PersonCreated(person=person, activation_token=token, activation_url=link)
 
 
 @api.post("/people/{person_id}/suspend", dependencies=[need("identities.person.suspend")])

@@ -91,6 +91,14 @@ class PersonItem(Shape):
     created_at: str
 
 
+class Activated(Shape):
+    confirmation_code: str | None
+
+
+class Confirmation(Shape):
+    code: Annotated[str, Field(min_length=1, max_length=40)]
+
+
 class NewPerson(Shape):
     username: Annotated[str, Field(min_length=1, max_length=64)]
     display_name: Annotated[str, Field(min_length=1, max_length=120)]

@@ -26,6 +26,34 @@ def test_a_new_persons_activation_link_is_shown_once_and_works(open_console: Ope
     other.sees("identities.activation_username", username="sunyan")
 
 
+def test_a_person_is_confirmed_by_the_code_that_they_were_shown(open_console: Opener, plant: Plant) -> None:
+    plant.house.people["newcomer"].state = "unconfirmed"
+    console = open_console()
+    console.sign_in("sec", "/people")
+    row = console.page.get_by_role("row", name="newcomer")
+    row.get_by_role("button", name=console.text("identities.confirm_open")).click()
+    dialog = console.page.get_by_role("dialog")
+    dialog.get_by_label(console.text("identities.confirmation_code")).fill("0000-0000")
+    dialog.get_by_role("button", name=console.text("identities.confirm")).click()
+    console.sees("identities.problem.confirmation_code_differs")
+    dialog.get_by_label(console.text("identities.confirmation_code")).fill("7k3m-q0zt")
+    dialog.get_by_role("button", name=console.text("identities.confirm")).click()
+    expect(row).to_contain_text(console.text("identities.state.active"))
+    expect(row.get_by_role("button")).to_have_count(0)
+
+
+def test_a_reset_shows_a_new_link_once(open_console: Opener, plant: Plant) -> None:
+    console = open_console()
+    console.sign_in("root", "/people")
+    row = console.page.get_by_role("row", name="zhang")
+    row.get_by_role("button", name=console.text("identities.reset")).click()
+    console.page.get_by_role("dialog").get_by_role("button", name=console.text("identities.reset")).click()
+    link = console.page.get_by_label(console.text("identities.activation_link")).input_value()
+    assert plant.house.activations[link.rsplit("#", 1)[-1]] == "zhang"
+    console.button("app.done").click()
+    expect(row).to_contain_text(console.text("identities.state.invited"))
+
+
 def test_an_engineer_gets_a_token_for_the_client_and_no_link(open_console: Opener) -> None:
     console = open_console()
     console.sign_in("root", "/people")

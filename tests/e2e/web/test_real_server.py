@@ -15,6 +15,7 @@ from playwright.sync_api import expect
 from broker.app import faces, keys, migrations, wiring
 from broker.app.layout import Layout
 from broker.app.settings import parse
+from broker.identities.model import Role
 from tests.e2e.web.conftest import DESKTOP, PHONE, Guard, Opener, Plant
 from tests.e2e.web.console import Console
 from tests.e2e.web.fake_house import build
@@ -25,8 +26,8 @@ HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBD7Hq7q4lO0fVbZ3yT1uTgN9Zc2aJvX
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """The address of a new site's plant face (without its TLS), and its first administrator's activation token."""
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, str]]:
+    """The address of a new site's plant face (without its TLS), and its first two administrators' activation tokens."""
     folder = tmp_path_factory.mktemp("site")
     settings = parse(
         {
@@ -40,33 +41,48 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     migrations.upgrade(Layout.of(settings).database_url(settings))
     with wiring.opened(settings) as house:
         token = house.people.first_administrator("chief").reveal()
+        security = house.people.first_administrator("security", Role.SECURITY_ADMINISTRATOR).reveal()
         listener = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(faces.plant_face(house), log_level="warning", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not server.started:
             time.sleep(0.01)
-        yield f"http://localhost:{listener.getsockname()[1]}", token
+        yield f"http://localhost:{listener.getsockname()[1]}", token, security
         server.should_exit = True
         thread.join(timeout=5)
         listener.close()
 
 
 @pytest.fixture
-def plant(real: tuple[str, str]) -> Plant:
+def plant(real: tuple[str, str, str]) -> Plant:
     return Plant(real[0], build())
 
 
-def activate(console: Console, token: str) -> str:
-    """Activates an account and gives its authenticator's secret."""
+def activate(console: Console, token: str, confirmer: Console | None = None, username: str = "") -> str:
+    """Activates an account, has it confirmed when a confirmer is given, and gives its authenticator's secret."""
     console.go(f"/activate#{token}")
     secret = console.page.get_by_label(console.text("identities.secret_by_hand")).input_value().replace(" ", "")
     console.page.get_by_label(console.text("identities.new_password")).fill(PASSWORD)
     console.page.get_by_label(console.text("identities.password_again")).fill(PASSWORD)
     console.page.get_by_label(console.text("identities.totp")).fill(pyotp.TOTP(secret).now())
     console.button("identities.activate").click()
-    console.heading("identities.activation_done")
+    console.heading("identities.activation_done" if confirmer is None else "identities.activation_waits")
+    if confirmer is not None:
+        code = console.page.get_by_label(console.text("identities.confirmation_code")).input_value()
+        confirm(confirmer, username, code)
     return secret
+
+
+def confirm(security: Console, username: str, code: str) -> None:
+    """The security administrator confirms somebody who has read them this code."""
+    security.go("/people")
+    row = security.page.get_by_role("row", name=username)
+    row.get_by_role("button", name=security.text("identities.confirm_open")).click()
+    dialog = security.page.get_by_role("dialog")
+    dialog.get_by_label(security.text("identities.confirmation_code")).fill(code)
+    dialog.get_by_role("button", name=security.text("identities.confirm")).click()
+    expect(row).to_contain_text(security.text("identities.state.active"))
 
 
 def sign_in(console: Console, username: str, secret: str, path: str = "/") -> None:
@@ -93,19 +109,16 @@ def add_person(console: Console, role: str, username: str, company: str | None =
 
 
 def test_a_site_is_set_up_from_the_first_administrators_link(
-    open_console: Opener, real: tuple[str, str], guard: Guard
+    open_console: Opener, real: tuple[str, str, str], guard: Guard
 ) -> None:
     chief = open_console()
     sign_in(chief, "chief", activate(chief, real[1]), "/people")
-    tokens = {
-        role: add_person(chief, role, role.replace("_", "-"))
-        for role in ("security_administrator", "plant_admin", "auditor")
-    }
+    tokens = {role: add_person(chief, role, role.replace("_", "-")) for role in ("plant_admin", "auditor")}
     add_person(chief, "vendor_engineer", "keller", "Keller Robotik GmbH")
     assert guard.faults == []
 
     security = open_console(language="zh-CN")
-    sign_in(security, "security-administrator", activate(security, tokens["security_administrator"]), "/targets")
+    sign_in(security, "security", activate(security, real[2]), "/targets")
     security.language = "en"
     security.heading("targets.targets")
     security.button("targets.add").click()
@@ -125,7 +138,7 @@ def test_a_site_is_set_up_from_the_first_administrators_link(
     security.sees("vault.credential_kept", account="maint")
 
     admin = open_console(size=PHONE)
-    sign_in(admin, "plant-admin", activate(admin, tokens["plant_admin"]))
+    sign_in(admin, "plant-admin", activate(admin, tokens["plant_admin"], security, "plant-admin"))
     admin.sees("access_requests.none_waiting")
     for path, heading in [
         ("/grants", "grants.grants"),
@@ -148,10 +161,11 @@ def test_a_site_is_set_up_from_the_first_administrators_link(
     admin.heading("identities.sign_in")
 
     auditor = open_console(size=DESKTOP)
-    sign_in(auditor, "auditor", activate(auditor, tokens["auditor"]), "/audit")
+    sign_in(auditor, "auditor", activate(auditor, tokens["auditor"], security, "auditor"), "/audit")
     auditor.sees("audit.chain_holds")
     for code in (
         "identities.person.created",
+        "identities.person.confirmed",
         "targets.target.created",
         "devices.invite.created",
         "vault.credential.put",

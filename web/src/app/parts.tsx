@@ -24,7 +24,7 @@ export type Tone = 'good' | 'wait' | 'bad' | 'quiet' | 'live'
 const TONES: Record<string, Tone> = {
   trusted: 'good', active: 'good', approved: 'good', verified: 'good', bound: 'good', sealed: 'good',
   live: 'live', open: 'live',
-  pending: 'wait', submitted: 'wait', invited: 'wait', closing: 'wait', issued: 'wait', unchecked: 'wait',
+  pending: 'wait', submitted: 'wait', invited: 'wait', unconfirmed: 'wait', closing: 'wait', issued: 'wait', unchecked: 'wait',
   suspended: 'bad', denied: 'bad', revoked: 'bad', broken: 'bad', failed: 'bad', detached: 'bad',
 } // prettier-ignore
 

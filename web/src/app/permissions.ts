@@ -3,6 +3,8 @@ export const may = {
   readPeople: 'identities.person.read',
   createPerson: 'identities.person.create',
   suspendPerson: 'identities.person.suspend',
+  resetPerson: 'identities.person.reset',
+  confirmPerson: 'identities.person.confirm',
   readDevices: 'devices.device.read',
   inviteDevice: 'devices.invite.create',
   trustDevice: 'devices.device.trust',

@@ -44,6 +44,17 @@ export default function ActivationPage() {
       </Door>
     )
   }
+  if (act.isSuccess && act.data.confirmation_code) {
+    return (
+      <Door title={t('identities.activation_waits')} lead={t('identities.activation_waits_text')}>
+        <HandOn label={t('identities.confirmation_code')} text={act.data.confirmation_code} />
+        <p className="once">{t('app.once')}</p>
+        <Link to="/" className="button-link">
+          {t('identities.to_sign_in')}
+        </Link>
+      </Door>
+    )
+  }
   if (act.isSuccess) {
     return (
       <Door title={t('identities.activation_done')} lead={t('identities.activation_done_text')}>

@@ -2,8 +2,9 @@ import { Form, Input, Modal, Select } from 'antd'
 
 import { useAct } from '../app/data'
 import { useI18n } from '../app/i18n/i18n'
-import { HandOn, Refusal } from '../app/parts'
+import { Refusal } from '../app/parts'
 import { PEOPLE, createPerson, type NewPerson } from './api'
+import { HandOver } from './HandOver'
 
 const ROLES = ['vendor_engineer', 'plant_admin', 'auditor', 'security_administrator', 'system_administrator'] as const
 
@@ -15,25 +16,7 @@ export function NewPersonDialog({ onClose }: { onClose: () => void }) {
   const made = act.data
 
   if (made) {
-    const link = made.activation_url ? new URL(made.activation_url, window.location.origin).href : undefined
-    return (
-      <Modal
-        open
-        title={t('identities.added', { name: made.person.display_name })}
-        onCancel={onClose}
-        onOk={onClose}
-        okText={t('app.done')}
-        cancelButtonProps={{ hidden: true }}
-        mask={{ closable: false }}
-      >
-        <p>{link ? t('identities.hand_over_link') : t('identities.hand_over_token')}</p>
-        <HandOn
-          label={link ? t('identities.activation_link') : t('identities.activation_token')}
-          text={link ?? made.activation_token}
-        />
-        <p className="once">{t('app.once')}</p>
-      </Modal>
-    )
+    return <HandOver made={made} title={t('identities.added', { name: made.person.display_name })} onClose={onClose} />
   }
   return (
     <Modal

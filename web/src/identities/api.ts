@@ -16,6 +16,14 @@ export const createPerson = (body: NewPerson) => ask(api.POST('/api/v1/people', 
 export const suspendPerson = (id: string) =>
   ask(api.POST('/api/v1/people/{person_id}/suspend', { params: { path: { person_id: id } } }))
 
+export const resetPerson = (id: string) =>
+  ask(api.POST('/api/v1/people/{person_id}/reset', { params: { path: { person_id: id } } }))
+
+export const confirmPerson = ({ id, code }: { id: string; code: string }) =>
+  ask(api.POST('/api/v1/people/{person_id}/confirm', { params: { path: { person_id: id } }, body: { code } }))
+
+export type MadePerson = Awaited<ReturnType<typeof createPerson>>
+
 export const signIn = (body: Body<'/api/v1/session'>) => ask(api.POST('/api/v1/session', { body }))
 
 export const beginActivation = (token: string) => ask(api.POST('/api/v1/activation/begin', { body: { token } }))

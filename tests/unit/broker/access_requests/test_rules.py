@@ -158,6 +158,23 @@ def test_with_two_to_approve_one_of_them_may_have_vouched_for_the_device() -> No
     assert caught.value.code == "access_requests.approver_vouched_for_device"
 
 
+def test_the_yes_of_somebody_who_may_no_longer_approve_does_not_count() -> None:
+    def outcome(able: set[str]) -> Approved | StillWaiting:
+        return rules.approve(
+            REQUEST,
+            [Approval("psn_gone", NOON, HOUR)],
+            approver_id="psn_b",
+            duration=None,
+            vouchers=frozenset({"psn_b"}),
+            required=2,
+            now=NOON,
+            able=able,
+        )
+
+    assert isinstance(outcome({"psn_gone"}), Approved)
+    assert outcome(set()) == StillWaiting(1)
+
+
 def test_the_shortest_duration_that_somebody_allowed_counts() -> None:
     outcome = rules.approve(
         REQUEST,

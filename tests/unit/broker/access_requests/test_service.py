@@ -166,6 +166,17 @@ def test_who_trusted_the_device_cannot_approve_alone(plant: Plant) -> None:
     assert plant.requests.approve(plant.approver.id, view.request.id, None).request.window is not None
 
 
+def test_who_let_a_suspended_device_in_again_cannot_approve_alone(plant: Plant) -> None:
+    device_id, resumer = plant.laptop.device.id, plant.world.somebody(Role.PLANT_ADMIN)
+    plant.world.devices.suspend(plant.approver.id, device_id)
+    plant.world.devices.resume(resumer.id, device_id)
+    view = submitted(plant)
+    for person in (plant.inviter.id, resumer.id):
+        refused = refusal(plant.requests.approve, person, view.request.id, None)
+        assert refused == "access_requests.approver_vouched_for_device"
+    assert plant.requests.approve(plant.approver.id, view.request.id, None).request.window is not None
+
+
 @pytest.mark.parametrize(
     "role", [Role.SYSTEM_ADMINISTRATOR, Role.SECURITY_ADMINISTRATOR, Role.AUDITOR, Role.VENDOR_ENGINEER]
 )

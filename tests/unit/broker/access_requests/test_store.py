@@ -6,7 +6,9 @@ from sqlalchemy.exc import IntegrityError
 from broker.access_requests import store
 from broker.access_requests.model import Notice, RequestState
 from broker.access_requests.store import AccessApprovalRow
-from tests.unit.broker.access_requests.test_service import submitted
+from broker.identities.model import Role
+from broker.identities.testing import NOON
+from tests.unit.broker.access_requests.test_service import WISH, submitted
 from tests.unit.broker.sessions.plant import Plant
 
 
@@ -49,3 +51,17 @@ def test_the_database_lets_nobody_approve_twice(plant: Plant) -> None:
 def test_notices_are_kept_in_order() -> None:
     kept = store.notices_json([Notice("b"), Notice("a", "1")])
     assert kept == '[["b", null], ["a", "1"]]'
+
+
+def test_the_database_takes_approvals_from_plant_administrators_only(plant: Plant) -> None:
+    request = plant.requests.submit(plant.asker, plant.target.name, "maint", WISH).request
+    for role in set(Role) - {Role.PLANT_ADMIN}:
+        somebody = plant.world.somebody(role)
+        with pytest.raises(IntegrityError), plant.world.database.unit_of_work() as unit:
+            unit.session.add(_approval(request.id, somebody.id))
+    with pytest.raises(IntegrityError), plant.world.database.unit_of_work() as unit:
+        unit.session.add(_approval(request.id, plant.engineer.id))
+
+
+def _approval(request_id: str, approver_id: str) -> AccessApprovalRow:
+    return AccessApprovalRow(request_id=request_id, approver_id=approver_id, at=NOON, duration_seconds=60)

@@ -127,3 +127,26 @@ def test_an_address_of_two_parties_is_told_once_to_the_trail(house: House) -> No
     with house.database.reading() as session:
         codes = [row.code for row in session.exec(select(AuditEventRow)).all()]
     assert codes.count("knock.source.shared") == 1
+
+
+def test_who_approved_alone_and_lets_the_device_in_again_loses_the_grant(plant: Plant) -> None:
+    grant, device_id = plant.a_grant(), plant.laptop.device.id
+    reacting(plant)
+    plant.world.devices.suspend(plant.inviter.id, device_id)
+    plant.world.devices.resume(plant.inviter.id, device_id)
+    assert plant.grants.get(grant.id).grant.state is GrantState.ISSUED
+    plant.world.devices.suspend(plant.inviter.id, device_id)
+    plant.world.devices.resume(plant.approver.id, device_id)
+    assert plant.grants.get(grant.id).grant.state is GrantState.REVOKED
+
+
+def test_a_person_whose_factors_are_taken_away_has_no_session_left(plant: Plant) -> None:
+    admitted = plant.admitted()
+    plant.lease(admitted)
+    _, pushed = reacting(plant)
+    plant.world.confirmation.reset(plant.approver.id, plant.engineer.id)
+    record = plant.sessions.get(admitted.session_id).record
+    assert (record.state, pushed) == (SessionState.CLOSING, ["roster"])
+    assert [one.params["reason"] for one in plant.world.trail() if one.code == "sessions.session.end_ordered"] == [
+        "person_reset"
+    ]

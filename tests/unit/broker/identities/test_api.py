@@ -1,3 +1,6 @@
+import re
+from datetime import timedelta
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -9,7 +12,7 @@ from tests.unit.broker.identities.world import World, an_application
 
 
 def console(world: World, role: Role | None = None) -> TestClient:
-    client = an_application(api.plant_router(world.people, world.sign_in, world.plant_access))
+    client = an_application(api.plant_router(world.people, world.confirmation, world.sign_in, world.plant_access))
     if role is not None:
         cookie, csrf = a_console_session(world.database, world.somebody(role))
         client.cookies.set(COOKIE, cookie)
@@ -63,7 +66,23 @@ def test_an_account_is_activated_over_the_console(world: World) -> None:
         "/activation/complete",
         json={"token": token, "password": PASSWORD, "totp": code_at(NOON, offer["totp_secret"])},
     )
-    assert (done.status_code, done.content) == (204, b"")
+    assert done.status_code == 200
+    assert re.fullmatch(r"[0-9A-Z]{4}-[0-9A-Z]{4}", done.json()["confirmation_code"])
+    assert done.headers["Cache-Control"] == "no-store"
+    typed = {
+        "username": "li.na",
+        "password": PASSWORD,
+        "totp": code_at(NOON + timedelta(seconds=30), offer["totp_secret"]),
+    }
+    assert anyone.post("/session", json=typed).status_code == 401
+    confirm = f"/people/{created.json()['person']['id']}/confirm"
+    assert administrator.post(confirm, json=done.json() | {}).status_code in {403, 422}
+    security = console(world, Role.SECURITY_ADMINISTRATOR)
+    wrong = security.post(confirm, json={"code": "0000-0000"})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "identities.confirmation_code_differs")
+    confirmed = security.post(confirm, json={"code": done.json()["confirmation_code"]})
+    assert (confirmed.status_code, confirmed.json()["state"]) == (200, "active")
+    assert anyone.post("/session", json=typed).status_code == 200
     again = anyone.post("/activation/begin", json={"token": token})
     assert (again.status_code, again.json()["code"]) == (401, "identities.activation_refused")
 
@@ -84,6 +103,24 @@ def test_only_system_administrators_make_and_suspend_people(world: World, role: 
     gone = client.post(f"/people/{victim.id}/suspend")
     allowed = role is Role.SYSTEM_ADMINISTRATOR
     assert (made.status_code, gone.status_code) == ((201, 200) if allowed else (403, 403))
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_resetting_and_confirming_are_in_different_hands(world: World, role: Role) -> None:
+    client, person = console(world, role), world.somebody(Role.PLANT_ADMIN)
+    reset = client.post(f"/people/{person.id}/reset")
+    confirmed = client.post(f"/people/{person.id}/confirm", json={"code": "0000-0000"})
+    assert reset.status_code == (200 if role is Role.SYSTEM_ADMINISTRATOR else 403)
+    assert confirmed.status_code == (409 if role is Role.SECURITY_ADMINISTRATOR else 403)
+
+
+def test_a_reset_shows_a_new_link_once(world: World) -> None:
+    client, person = console(world, Role.SYSTEM_ADMINISTRATOR), world.somebody(Role.AUDITOR)
+    answer = client.post(f"/people/{person.id}/reset")
+    body = answer.json()
+    assert body["person"]["state"] == "invited"
+    assert body["activation_url"] == f"/activate#{body['activation_token']}"
+    assert answer.headers["Cache-Control"] == "no-store"
 
 
 def test_people_are_listed_in_pages_without_secrets(world: World) -> None:

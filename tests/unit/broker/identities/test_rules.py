@@ -1,12 +1,14 @@
 from datetime import timedelta
+from itertools import combinations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.identities import rules
-from broker.identities.model import Role
+from broker.identities.model import Language, Person, PersonState, Role
 from broker.identities.testing import NOON
+from broker.kernel.errors import Conflict, Forbidden
 
 
 def test_every_role_has_its_permissions_and_an_engineer_has_none() -> None:
@@ -83,3 +85,52 @@ def test_what_is_no_user_name_is_refused(text: str) -> None:
 @pytest.mark.parametrize("text", ["a", "wang.wei", "k-7_b"])
 def test_plain_user_names_are_taken(text: str) -> None:
     assert rules.is_username(text)
+
+
+def test_who_enters_people_never_confirms_them() -> None:
+    for role in Role:
+        held = rules.permissions_of(role)
+        assert not (
+            {"identities.person.create", "identities.person.reset"} & held and "identities.person.confirm" in held
+        )
+        assert ("identities.person.confirm" in held) is (role is rules.CONFIRMING_ROLE)
+
+
+@pytest.mark.parametrize(("first", "second"), list(combinations(sorted(Role, key=lambda role: role.value), 2)))
+def test_roles_share_nothing_by_which_one_could_act_as_the_other(first: Role, second: Role) -> None:
+    shared = rules.permissions_of(first) & rules.permissions_of(second)
+    assert {permission.rpartition(".")[2] for permission in shared} <= {"read", "watch"}
+
+
+def test_people_of_the_plant_wait_for_a_second_administrator_unless_root_made_them() -> None:
+    for role in Role:
+        waits = rules.state_when_activated(role, None) is PersonState.UNCONFIRMED
+        assert waits is rules.is_plant_role(role)
+        assert rules.state_when_activated(role, rules.HOST) is PersonState.ACTIVE
+
+
+def _person(person_id: str, role: Role, state: PersonState, entered_by: str = "psn_admin") -> Person:
+    return Person(person_id, person_id, "X", role, state, None, Language.ENGLISH, NOON, entered_by, None)
+
+
+def test_only_another_active_security_administrator_confirms() -> None:
+    waiting = _person("psn_1", Role.SECURITY_ADMINISTRATOR, PersonState.UNCONFIRMED, entered_by="psn_2")
+    for role in Role:
+        for state in PersonState:
+            confirmer = _person("psn_3", role, state)
+            if (role, state) == (Role.SECURITY_ADMINISTRATOR, PersonState.ACTIVE):
+                rules.check_confirmer(waiting, confirmer)
+                continue
+            with pytest.raises(Forbidden):
+                rules.check_confirmer(waiting, confirmer)
+    for same in ("psn_1", "psn_2"):
+        with pytest.raises(Forbidden):
+            rules.check_confirmer(waiting, _person(same, Role.SECURITY_ADMINISTRATOR, PersonState.ACTIVE))
+
+
+@pytest.mark.parametrize("state", [state for state in PersonState if state is not PersonState.UNCONFIRMED])
+def test_nobody_else_is_to_be_confirmed(state: PersonState) -> None:
+    confirmer = _person("psn_3", Role.SECURITY_ADMINISTRATOR, PersonState.ACTIVE)
+    with pytest.raises(Conflict) as refusal:
+        rules.check_confirmer(_person("psn_1", Role.AUDITOR, state), confirmer)
+    assert refusal.value.code == "identities.not_to_be_confirmed"

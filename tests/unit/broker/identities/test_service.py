@@ -59,10 +59,11 @@ def test_an_account_is_activated_by_link_password_and_code(world: World) -> None
     assert offer.username == "li.na"
     assert offer.totp_secret.reveal() not in repr(offer)
     code = SecretText(code_at(world.clock.now(), offer.totp_secret.reveal()))
-    world.people.complete_activation(token, SecretText(PASSWORD), code, SOURCE)
-    assert world.people.people()[0].state is PersonState.ACTIVE
+    read_aloud = world.people.complete_activation(token, SecretText(PASSWORD), code, SOURCE)
+    assert world.people.people()[0].state is PersonState.UNCONFIRMED
     assert world.codes()[-1] == "identities.person.activated"
-    secrets = (token, PASSWORD, offer.totp_secret.reveal(), code.reveal())
+    assert read_aloud is not None
+    secrets = (token, PASSWORD, offer.totp_secret.reveal(), code.reveal(), read_aloud.reveal())
     assert all(secret not in repr(world.trail()) for secret in secrets)
     with pytest.raises(Unauthenticated) as refusal:
         world.people.begin_activation(token, SOURCE)
@@ -161,19 +162,41 @@ def test_a_suspended_person_loses_activation_and_cannot_be_suspended_twice(world
         world.people.suspend_person("psn_actor", "psn_nobody")
 
 
-def test_the_first_administrator_is_made_once(world: World) -> None:
-    first = world.people.first_administrator("root.admin").reveal()
-    again = world.people.first_administrator("root.admin").reveal()
+@pytest.mark.parametrize("role", [Role.SYSTEM_ADMINISTRATOR, Role.SECURITY_ADMINISTRATOR])
+def test_the_first_administrator_of_a_role_is_made_once(world: World, role: Role) -> None:
+    first = world.people.first_administrator("root.admin", role).reveal()
+    again = world.people.first_administrator("root.admin", role).reveal()
     with pytest.raises(Unauthenticated):
         world.people.begin_activation(first, SOURCE)
     offer = world.people.begin_activation(again, SOURCE)
-    world.people.complete_activation(
+    code = world.people.complete_activation(
         again, SecretText(PASSWORD), SecretText(code_at(world.clock.now(), offer.totp_secret.reveal())), SOURCE
     )
+    assert code is None
+    (person,) = world.people.people()
+    assert (person.role, person.state, person.confirmed_by) == (role, PersonState.ACTIVE, "system:host")
+    for gone in (False, True):
+        if gone:
+            world.people.suspend_person("psn_actor", person.id)
+        for name in ("root.admin", "another"):
+            with pytest.raises(Conflict) as refusal:
+                world.people.first_administrator(name, role)
+            assert refusal.value.code == "identities.administrator_exists"
+
+
+def test_no_other_role_is_made_on_the_host(world: World) -> None:
+    for role in set(Role) - {Role.SYSTEM_ADMINISTRATOR, Role.SECURITY_ADMINISTRATOR}:
+        with pytest.raises(Invalid) as refusal:
+            world.people.first_administrator("li.na", role)
+        assert refusal.value.code == "identities.not_a_bootstrap_role"
+    assert world.trail() == []
+
+
+def test_an_account_that_an_administrator_entered_is_not_confirmed_by_the_hosts_command(world: World) -> None:
+    created(world, Role.SECURITY_ADMINISTRATOR, "li.na")
     with pytest.raises(Conflict) as refusal:
-        world.people.first_administrator("root.admin")
-    assert refusal.value.code == "identities.administrator_exists"
-    assert [person.role for person in world.people.people()] == [Role.SYSTEM_ADMINISTRATOR]
+        world.people.first_administrator("li.na", Role.SECURITY_ADMINISTRATOR)
+    assert refusal.value.code == "identities.username_taken"
 
 
 def test_the_first_administrators_name_may_not_be_anothers(world: World) -> None:

@@ -15,10 +15,12 @@ from broker.audit.store import EventAppender
 from broker.devices.service import DeviceService
 from broker.devices.testing import Authorities, BuiltDevice, a_device, site_facts, some_authorities
 from broker.identities.access import PlantAccess, VendorAccess
+from broker.identities.confirmation import ConfirmationService
 from broker.identities.model import Person, Role, VendorConnection
 from broker.identities.service import PeopleService
 from broker.identities.sign_in import SignInService
 from broker.identities.testing import NOON, a_person, cheap_passwords
+from broker.identities.throttle import Throttle
 from broker.kernel.clock import StandingClock
 from broker.knock_link import store as _knocks  # noqa: F401 - its table belongs to the schema
 from broker.targets.service import TargetService
@@ -37,6 +39,7 @@ class World:
     sealer: Sealer
     authorities: Authorities
     people: PeopleService
+    confirmation: ConfirmationService
     devices: DeviceService
     sign_in: SignInService
     targets: TargetService
@@ -87,6 +90,7 @@ def a_world(folder: Path, database_url: str | None = None) -> World:
         sealer=sealer,
         authorities=authorities,
         people=people,
+        confirmation=ConfirmationService(database, clock, Throttle()),
         devices=devices,
         sign_in=sign_in,
         targets=targets,

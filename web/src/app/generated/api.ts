@@ -345,6 +345,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/people/{person_id}/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Confirm Person */
+        post: operations["confirm_person"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/people/{person_id}/reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Reset Person */
+        post: operations["reset_person"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/people/{person_id}/suspend": {
         parameters: {
             query?: never;
@@ -705,6 +739,17 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * ActivatedAnswer
+         * @description An account has its factors.
+         *
+         *     With a code it waits until a security administrator has heard that code from this person; the code is shown this
+         *     once.
+         */
+        ActivatedAnswer: {
+            /** Confirmation Code */
+            confirmation_code: string | null;
+        };
+        /**
          * ActivationBeginRequest
          * @description The token of an activation link.
          */
@@ -807,10 +852,16 @@ export interface components {
             undo: string;
         };
         /**
+         * ConfirmationRequest
+         * @description The code that the person read aloud.
+         */
+        ConfirmationRequest: {
+            /** Code */
+            code: string;
+        };
+        /**
          * CreatedPersonAnswer
-         * @description A new person, and how they activate the account; vendors' engineers use the token in the client, without a link.
-         *
-         *     new person, and how they activate the account; vendors' engineers use the token in the client, without a link.
+         * @description A person, and how they activate the account; vendors' engineers use the token in the client, without a link.
          */
         CreatedPersonAnswer: {
             /** Activation Token */
@@ -1820,11 +1871,13 @@ export interface operations {
         };
         responses: {
             /** @description Successful Response */
-            204: {
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["ActivatedAnswer"];
+                };
             };
             /** @description Validation Error */
             422: {
@@ -2293,6 +2346,72 @@ export interface operations {
         responses: {
             /** @description Successful Response */
             201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedPersonAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    confirm_person: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                person_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConfirmationRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PersonAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    reset_person: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                person_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
