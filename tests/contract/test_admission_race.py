@@ -3,6 +3,7 @@
 Real services on a real database, each side in a thread of its own, as in the running control plane.
 """
 
+import os
 import random
 import threading
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from broker.kernel.errors import SallyportError
 from broker.sessions.model import Admitted, OrderKind, SessionOrder, SessionState
 from tests.unit.broker.sessions.plant import Client, Plant, a_plant
 
-ROUNDS = 200
+ROUNDS = int(os.environ.get("SALLYPORT_RACES", "200"))  # 1000 take about two minutes of CPU
 DOOMED = {SessionState.CLOSING, SessionState.CLOSED}
 
 
