@@ -15,10 +15,15 @@ def with_schema(database: Database, url: str) -> None:
     """Give this empty database every table that is known."""
     address = make_url(url)
     if address.drivername == "sqlite" and address.database:
-        Path(address.database).write_bytes(_blank(frozenset(SQLModel.metadata.tables)))
+        Path(address.database).write_bytes(_blank(known_tables()))
     else:
         SQLModel.metadata.create_all(database.engine)
     share_compiled(database)
+
+
+def known_tables() -> frozenset[str]:
+    """The names of the tables of every module that was imported."""
+    return frozenset(SQLModel.metadata.tables)
 
 
 @cache

@@ -1,6 +1,7 @@
 """A plant's database, clock and the services of the lower domains, for the tests of them."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from fastapi import FastAPI, Request
@@ -25,7 +26,7 @@ from broker.kernel.clock import StandingClock
 from broker.knock_link import store as _knocks  # noqa: F401 - its table belongs to the schema
 from broker.targets.service import TargetService
 from broker.vault.service import VaultService
-from tests.unit.broker.schema import with_schema
+from tests.unit.broker.schema import share_compiled, with_schema
 
 SITE_KEY = bytes(range(32))
 
@@ -65,13 +66,17 @@ class World:
         return a_device(self.database, self.sealer, self.authorities, person_id=engineer.id, invited_by=invited_by.id)
 
 
-def a_world(folder: Path, database_url: str | None = None) -> World:
-    """A fresh plant, on SQLite unless another empty database is named."""
+def a_world(folder: Path, database_url: str | None = None, content: bytes | None = None) -> World:
+    """A fresh plant, on SQLite unless another empty database is named; `content` is what SQLite's file begins with."""
     clock = StandingClock(NOON)
     url = database_url or f"sqlite:///{folder / 'sallyport.db'}"
     database = Database(url, EventAppender(clock))
-    with_schema(database, url)
-    sealer, authorities, passwords = Sealer(bytes(32)), some_authorities(), cheap_passwords()
+    if content is None:
+        with_schema(database, url)
+    else:
+        (folder / "sallyport.db").write_bytes(content)
+        share_compiled(database)
+    sealer, authorities, passwords = Sealer(bytes(32)), _authorities(), cheap_passwords()
     people = PeopleService(database, clock, sealer, passwords)
     devices = DeviceService(
         database,
@@ -98,6 +103,9 @@ def a_world(folder: Path, database_url: str | None = None) -> World:
         plant_access=PlantAccess(sign_in),
         vendor_access=VendorAccess(sign_in),
     )
+
+
+_authorities = cache(some_authorities)
 
 
 def an_application(*routers: object, connection: VendorConnection | None = None) -> TestClient:

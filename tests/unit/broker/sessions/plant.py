@@ -5,8 +5,10 @@ import secrets
 import struct
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -41,6 +43,7 @@ from spa_knock.wire.keys import DeviceKeys
 from spa_knock.wire.packet import Body, open_, seal
 from spa_knock.wire.signature import signer
 from tests.unit.broker.identities.world import World, a_world
+from tests.unit.broker.schema import known_tables
 
 SOURCE = "203.0.113.7"
 SECRET = "target-pa55-word"
@@ -183,16 +186,46 @@ class Client:
         return replace(request, **changes)  # type: ignore[arg-type]
 
 
-def a_plant(folder: Path, database_url: str | None = None) -> Plant:
-    """A plant with an engineer, two administrators, a trusted laptop, and a target with a credential."""
-    world = a_world(folder, database_url)
-    database, clock = world.database, world.clock
+@dataclass(frozen=True)
+class _Founded:
+    """Who and what is in a plant from its first day."""
+
+    engineer: Person
+    inviter: Person
+    approver: Person
+    laptop: BuiltDevice
+    target: Target
+
+
+def _found(world: World) -> _Founded:
     engineer = world.somebody(Role.VENDOR_ENGINEER, "vera")
     inviter, approver = world.somebody(Role.PLANT_ADMIN, "ines"), world.somebody(Role.PLANT_ADMIN, "anna")
     laptop = world.device_of(engineer, inviter)
-    target = a_target(database, accounts=("maint", "root"))
+    target = a_target(world.database, accounts=("maint", "root"))
     for account in ("maint", "root"):
         world.vault.put_credential(inviter.id, target.id, account, CredentialKind.PASSWORD, SecretText(SECRET))
+    return _Founded(engineer, inviter, approver, laptop, target)
+
+
+@cache
+def _founded_once(_tables: frozenset[str]) -> tuple[_Founded, bytes]:
+    """A plant of the first day and its database's file: hundreds of tests begin with it."""
+    with TemporaryDirectory() as folder:
+        world = a_world(Path(folder))
+        founded = _found(world)
+        world.database.close()
+        return founded, (Path(folder) / "sallyport.db").read_bytes()
+
+
+def a_plant(folder: Path, database_url: str | None = None) -> Plant:
+    """A plant with an engineer, two administrators, a trusted laptop, and a target with a credential."""
+    if database_url is None:
+        founded, content = _founded_once(known_tables())
+        world = a_world(folder, content=content)
+    else:
+        world = a_world(folder, database_url)
+        founded = _found(world)
+    database, clock = world.database, world.clock
     policy = standard_rules()
     requests = AccessRequestService(
         database, clock, people=world.people, devices=world.devices, targets=world.targets, policy=policy
@@ -228,11 +261,11 @@ def a_plant(folder: Path, database_url: str | None = None) -> Plant:
     Reactions(database)
     return Plant(
         world=world,
-        engineer=engineer,
-        inviter=inviter,
-        approver=approver,
-        laptop=laptop,
-        target=target,
+        engineer=founded.engineer,
+        inviter=founded.inviter,
+        approver=founded.approver,
+        laptop=founded.laptop,
+        target=founded.target,
         requests=requests,
         grants=grants,
         recordings=recordings,
