@@ -56,7 +56,7 @@ def site(tmp_path: Path) -> Iterator[tuple[str, str]]:
     context.load_cert_chain(pem)
     with HTTPServer(("127.0.0.1", 0), _Console) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         yield f"https://127.0.0.1:{server.server_port}", keys._certificate(root).decode()
         server.shutdown()
