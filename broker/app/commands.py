@@ -64,13 +64,7 @@ def _fail(message: str) -> NoReturn:
     raise SystemExit(1)
 
 
-def _become_control(read: settings.Settings) -> None:
-    """Work as the control plane's user, so that no file of the database ever belongs to root."""
-    if os.geteuid() != 0:
-        _fail("this works on the site's own files: run it as root on the broker's host")
-    os.setgroups([])
-    os.setresgid(read.users.control, read.users.control, read.users.control)
-    os.setresuid(read.users.control, read.users.control, read.users.control)
+_become_control = knock_commands.become_control
 
 
 @app.command()
@@ -140,6 +134,28 @@ def restore(
     copied = restored.manifest.database
     print(f"Site {restored.manifest.site} is back in {layout.state}, up to audit record {copied.last_seq}.")
     print(f"Copy the recordings back into {layout.recordings}, then run: sallyport verify --witness YOUR-COPY")
+
+
+@app.command("renew-certificates")
+def renew_certificates(
+    root_key: Annotated[Path, typer.Option(help="The site root's private key, from offline storage.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Give vendor face, console and SSH door new keys and certificates for 397 days. Needs root."""
+    from broker.app import certificate_renewal, events, wiring
+
+    if os.geteuid() != 0:
+        _fail("keys are given to the users that own them: run it as root")
+    read = settings.load(config)
+    renewed = certificate_renewal.renew(read, root_key, datetime.now(UTC))
+    _become_control(read)
+    with wiring.opened(read) as house, house.database.unit_of_work() as unit:
+        ends_at = min(one.not_after for one in renewed).isoformat(timespec="seconds")
+        unit.emit(events.ServerCertificatesRenewed(actor="system:host", subject=read.site.name, not_after=ends_at))
+    for one in renewed:
+        print(f"{one.name}: new key and certificate, until {one.not_after:%Y-%m-%d}")
+    print("Take the root's key off this machine again. They are used from the next start of control and gateway on;")
+    print("a restart of the gateway ends its sessions: sallyport cut --list shows whether there are any.")
 
 
 @app.command("first-admin")

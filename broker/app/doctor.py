@@ -226,9 +226,14 @@ def judge_expiry(name: str, ends_at: datetime, now: datetime) -> Finding:
     words = f"the {name} certificate lasts {days} more days, to {ends_at:%Y-%m-%d}"
     if ends_at <= now:
         words = f"the {name} certificate ended on {ends_at:%Y-%m-%d}"
-        return Finding("certificates", State.FAILED, words, "Issue it anew with the site root's key")
+        return Finding("certificates", State.FAILED, words, "Run: sallyport renew-certificates --root-key FILE")
     if days < _WARN_DAYS:
-        return Finding("certificates", State.WARNING, words, "Fetch the site root's key and issue it anew")
+        return Finding(
+            "certificates",
+            State.WARNING,
+            words,
+            "Fetch the site root's key; then: sallyport renew-certificates --root-key FILE",
+        )
     return Finding("certificates", State.OK, words)
 
 

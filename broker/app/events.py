@@ -22,3 +22,11 @@ class BackupRestored(AuditEvent):
     code: ClassVar[str] = "site.backup.restored"
     made_at: Public[str]
     last_seq: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerCertificatesRenewed(AuditEvent):
+    """The three servers got new keys and certificates, for their next start. Subject: the site."""
+
+    code: ClassVar[str] = "site.certificates.renewed"
+    not_after: Public[str]

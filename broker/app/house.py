@@ -95,7 +95,7 @@ class House:
         access = VendorAccess(self.sign_in)
         return [
             identities_api.vendor_router(self.people, self.sign_in, access, self.welcome),
-            devices_api.vendor_router(self.devices, access),
+            devices_api.vendor_router(self.devices, access, self.knock_link.tell),
             targets_api.vendor_router(self.targets, access),
             access_requests_api.vendor_router(self.requests, access, self.grants.ids_by_request),
             grants_api.vendor_router(self.grants, access),

@@ -8,7 +8,7 @@ import hashlib
 import ipaddress
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -46,6 +46,15 @@ class ControlKeys:
     recording_unseal_private: bytes
     recording_unseal_public: bytes
     checkpoint_key: ed25519.Ed25519PrivateKey
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A server's private key and certificate as their files hold them, and when the certificate ends."""
+
+    key: bytes = field(repr=False)
+    certificate: bytes
+    not_after: datetime
 
 
 def vendor_face_name(site_name: str) -> str:
@@ -87,27 +96,18 @@ def initialise(settings: Settings, now: datetime, *, give_away: bool = True) -> 
     recovery_key = x25519.X25519PrivateKey.generate()
     _write(layout.offline / "recovery.key", _pem(recovery_key), None)
 
-    front_key = ec.generate_private_key(ec.SECP256R1())
-    front = _leaf(root, root_key, front_key, [x509.DNSName(vendor_face_name(name))], now)
-    _write(layout.gateway / "front.key", _pem(front_key), gateway)
-    _write(layout.gateway / "front.pem", _certificate(front), gateway)
-    plant_key = ec.generate_private_key(ec.SECP256R1())
+    front = server_pair(root, root_key, [x509.DNSName(vendor_face_name(name))], now)
+    _write(layout.gateway / "front.key", front.key, gateway)
+    _write(layout.gateway / "front.pem", front.certificate, gateway)
     plant_names = [x509.IPAddress(ipaddress.ip_address(settings.plant_face.host)), x509.DNSName(f"{name}.sallyport")]
-    plant = _leaf(root, root_key, plant_key, plant_names, now)
-    _write(layout.control / "plant-face.key", _pem(plant_key), control)
-    _write(layout.control / "plant-face.pem", _certificate(plant), control)
+    plant = server_pair(root, root_key, plant_names, now)
+    _write(layout.control / "plant-face.key", plant.key, control)
+    _write(layout.control / "plant-face.pem", plant.certificate, control)
 
     host_authority = asyncssh.generate_private_key("ssh-ed25519")
-    host_key = asyncssh.generate_private_key("ssh-ed25519")
-    host_certificate = host_authority.generate_host_certificate(
-        host_key,
-        "ssh-door",
-        principals=[host_key_alias(name)],
-        valid_after=now - _BACKDATE,
-        valid_before=now + timedelta(days=_LEAF_DAYS),
-    )
-    _write(layout.gateway / "ssh_host_key", host_key.export_private_key(), gateway)
-    _write(layout.gateway / "ssh_host_key-cert.pub", host_certificate.export_certificate(), gateway)
+    door = _host_pair(host_authority, name, now)
+    _write(layout.gateway / "ssh_host_key", door.key, gateway)
+    _write(layout.gateway / "ssh_host_key-cert.pub", door.certificate, gateway)
     evidence_key = ed25519.Ed25519PrivateKey.generate()
     _write(layout.gateway / "evidence.key", _pem(evidence_key), gateway)
 
@@ -136,6 +136,30 @@ def initialise(settings: Settings, now: datetime, *, give_away: bool = True) -> 
     _publish(layout.user_authority, user_authority.export_public_key())
     _publish(layout.host_authority, host_authority.export_public_key())
     _publish(layout.site_root, _certificate(root))
+
+
+def server_pair(
+    issuer: x509.Certificate, issuer_key: ec.EllipticCurvePrivateKey, names: list[x509.GeneralName], now: datetime
+) -> Pair:
+    """A new key for a TLS server, and its certificate by the site root."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = _leaf(issuer, issuer_key, key, names, now)
+    return Pair(_pem(key), _certificate(certificate), certificate.not_valid_after_utc)
+
+
+def ssh_door_pair(layout: Layout, site_name: str, now: datetime) -> Pair:
+    """A new host key for the SSH door, and its certificate by the site's host authority, which is unsealed for it."""
+    sealer = Sealer.from_file(layout.control / KEY_ENCRYPTION_KEY)
+    sealed = (layout.control / "ssh-host-ca.sealed").read_bytes()
+    return _host_pair(asyncssh.import_private_key(sealer.open(sealed, _bound("ssh-host-ca"))), site_name, now)
+
+
+def _host_pair(authority: asyncssh.SSHKey, site_name: str, now: datetime) -> Pair:
+    key, not_after = asyncssh.generate_private_key("ssh-ed25519"), now + timedelta(days=_LEAF_DAYS)
+    certificate = authority.generate_host_certificate(
+        key, "ssh-door", principals=[host_key_alias(site_name)], valid_after=now - _BACKDATE, valid_before=not_after
+    )
+    return Pair(key.export_private_key(), certificate.export_certificate(), not_after)
 
 
 def open_control_keys(layout: Layout) -> ControlKeys:

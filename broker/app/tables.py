@@ -21,6 +21,7 @@ ALL: Final[tuple[type[SQLModel], ...]] = (
     identities.SignInRow,
     devices.InviteRow,
     devices.DeviceRow,
+    devices.SiteKeyRow,
     targets.ZoneRow,
     targets.TargetRow,
     targets.AccountRow,

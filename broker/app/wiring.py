@@ -27,11 +27,15 @@ from broker.devices.certificates import DeviceAuthority
 from broker.devices.events import (
     DeviceEnrolled,
     DeviceInvited,
+    DevicePolicyChanged,
+    DeviceRenewed,
+    DeviceRenewing,
     DeviceResumed,
     DeviceRetired,
     DeviceSuspended,
     DeviceTrusted,
     InviteBurnt,
+    SiteKeyRotated,
 )
 from broker.devices.model import Endpoint, SiteFacts
 from broker.devices.service import DeviceService
@@ -278,6 +282,10 @@ def subscribe(house: House) -> None:
         DeviceEnrolled,
         InviteBurnt,
         DeviceTrusted,
+        DeviceRenewing,
+        DeviceRenewed,
+        DevicePolicyChanged,
+        SiteKeyRotated,
         GrantIssued,
         GrantRevoked,
         GrantExpired,

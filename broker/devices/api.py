@@ -22,11 +22,11 @@ class Caller(Protocol):
 
 
 class InvitedConnection(Protocol):
-    """A connection made with an invite's certificate."""
+    """A connection made with an invite's certificate, or a device's."""
 
     @property
     def device_id(self) -> str:
-        """The invite's id."""
+        """The invite's id, or the device's."""
         ...
 
     @property
@@ -53,6 +53,14 @@ class VendorDoor(Protocol):
 
     def enrolling(self) -> Callable[[Request], InvitedConnection]:
         """A dependency that gives the invite's connection."""
+        ...
+
+    def signed_in(self) -> Callable[[Request], object]:
+        """A dependency that lets in an engineer who is signed in on this connection's device."""
+        ...
+
+    def connection(self, request: Request) -> InvitedConnection:
+        """A dependency that gives the device's connection."""
         ...
 
 
@@ -101,6 +109,9 @@ class DeviceAnswer(_Schema):
     trusted_at: datetime | None
     last_knock_at: datetime | None
     certificate_not_after: datetime
+    allow_header_address: bool
+    loose_clock: bool
+    renewal_pending: bool
 
 
 class DeviceList(_Schema):
@@ -133,6 +144,21 @@ class DayKeyAnswer(_Schema):
 
     day: int
     key_b64: str = Field(repr=False)
+
+
+class PolicyRequest(_Schema):
+    """What a device's knocks may leave open."""
+
+    allow_header_address: bool
+    loose_clock: bool = False
+
+
+class RenewalAnswer(_Schema):
+    """What a device that renews itself must keep; the certificate is for its next sign-in."""
+
+    certificate_pem: str
+    knock_key_b64: str = Field(repr=False)
+    day_keys: list[DayKeyAnswer]
 
 
 class EnrolAnswer(_Schema):
@@ -205,12 +231,41 @@ def plant_router(service: DeviceService, access: PlantDoor) -> APIRouter:
     ) -> DeviceAnswer:
         return answer(service.retire(caller.person_id, device_id))
 
+    @router.put("/devices/{device_id}/policy", operation_id="change_device_policy")
+    def change_device_policy(
+        device_id: str,
+        body: PolicyRequest,
+        caller: Annotated[Caller, Depends(access.requires("devices.device.suspend"))],
+    ) -> DeviceAnswer:
+        changed = service.policies.change(
+            caller.person_id, device_id, allow_header_address=body.allow_header_address, loose_clock=body.loose_clock
+        )
+        return answer(changed)
+
     return router
 
 
-def vendor_router(service: DeviceService, access: VendorDoor) -> APIRouter:
-    """The vendor face's route `/enrol`, for connections made with an invite's certificate."""
+def vendor_router(
+    service: DeviceService, access: VendorDoor, tell_guard: Callable[[], bool] = lambda: False
+) -> APIRouter:
+    """The vendor face's routes: `/enrol`, for an invite's connection, and `/device/renewal`, for a signed-in engineer.
+
+    `tell_guard` returns when the guard has the roster of now, or after a short while.
+    """
     router = APIRouter(tags=["devices"])
+
+    @router.post("/device/renewal", operation_id="renew_device", dependencies=[Depends(access.signed_in())])
+    def renew_device(connection: Annotated[InvitedConnection, Depends(access.connection)]) -> RenewalAnswer:
+        renewal = service.renew(connection.device_id, connection.certificate_der, connection.source)
+        # The client knocks with the new key as soon as it has it: the guard must know it first.
+        tell_guard()
+        return RenewalAnswer(
+            certificate_pem=renewal.certificate_pem,
+            knock_key_b64=base64.b64encode(renewal.knock_key).decode(),
+            day_keys=[
+                DayKeyAnswer(day=one.day, key_b64=base64.b64encode(one.key).decode()) for one in renewal.day_keys
+            ],
+        )
 
     @router.post("/enrol", operation_id="enrol_device", status_code=status.HTTP_201_CREATED)
     def enrol_device(
@@ -245,6 +300,9 @@ def _device_answer(device: Device, owner_names: Mapping[str, str]) -> DeviceAnsw
         trusted_at=device.trusted_at,
         last_knock_at=device.last_knock_at,
         certificate_not_after=device.certificate_not_after,
+        allow_header_address=device.allow_header_address,
+        loose_clock=device.loose_clock,
+        renewal_pending=device.renewal_pending,
     )
 
 

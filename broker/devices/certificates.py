@@ -84,12 +84,15 @@ class DeviceAuthority:
             .add_extension(_authority_key_identifier(issuer), critical=False)
             .sign(self._key, None if isinstance(self._key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
         )
-        chain = [certificate, *(one for one in self._certificates if one.subject != one.issuer or one is issuer)]
-        return IssuedCertificate(
-            der=certificate.public_bytes(Encoding.DER),
-            chain_pem="".join(one.public_bytes(Encoding.PEM).decode() for one in chain),
-            not_after=not_after,
-        )
+        der = certificate.public_bytes(Encoding.DER)
+        return IssuedCertificate(der=der, chain_pem=self.chain_pem(der), not_after=not_after)
+
+    def chain_pem(self, certificate_der: bytes) -> str:
+        """A certificate that was issued here, with the chain that leads to the authority."""
+        issuer = self._certificates[0]
+        above = [one for one in self._certificates if one.subject != one.issuer or one is issuer]
+        chain = [x509.load_der_x509_certificate(certificate_der), *above]
+        return "".join(one.public_bytes(Encoding.PEM).decode() for one in chain)
 
 
 def requested_key(csr_pem: str) -> PublicKey:

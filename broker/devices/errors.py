@@ -1,5 +1,7 @@
 """The refusals of devices."""
 
+from datetime import datetime
+
 from broker.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 
 
@@ -47,3 +49,20 @@ def request_unfit(fault: str) -> Invalid:
 def name_unfit() -> Invalid:
     """The text cannot name a device."""
     return Invalid("devices.name_unfit", "A device's name has 1 to 80 printable characters.")
+
+
+def rotation_under_way(until: datetime) -> Conflict:
+    """The last rotation of the site key is not over."""
+    return Conflict(
+        "devices.site_key_rotating",
+        f"The last rotation goes on until {until:%Y-%m-%d %H:%M} UTC: clients still hold day keys of the key before. "
+        "Rotate again after that.",
+    )
+
+
+def clock_too_loose() -> Invalid:
+    """A loose clock needs a named address."""
+    return Invalid(
+        "devices.policy_unfit",
+        "A device with a loose clock must name its address in every knock: switch the header's address off too.",
+    )

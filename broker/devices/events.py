@@ -49,6 +49,43 @@ class DeviceTrusted(AuditEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeviceRenewing(AuditEvent):
+    """A device was given a new certificate and knock key; the old hold until it uses the new. Subject: the device."""
+
+    code: ClassVar[str] = "devices.device.renewing"
+    person_id: Public[str]
+    certificate_sha256: Public[str]
+    source: Sensitive[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceRenewed(AuditEvent):
+    """A device used its new certificate: the old one and the old knock key are void. Subject: the device."""
+
+    code: ClassVar[str] = "devices.device.renewed"
+    person_id: Public[str]
+    certificate_sha256: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DevicePolicyChanged(AuditEvent):
+    """What a device's knocks may leave open was changed. Subject: the device."""
+
+    code: ClassVar[str] = "devices.device.policy_changed"
+    person_id: Public[str]
+    allow_header_address: Public[bool]
+    loose_clock: Public[bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteKeyRotated(AuditEvent):
+    """A new site key takes over the gate; the one before stays until `overlap_until`. Subject: the site key."""
+
+    code: ClassVar[str] = "devices.site_key.rotated"
+    overlap_until: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class DeviceSuspended(AuditEvent):
     """The device may do nothing until it is resumed. Subject: the device."""
 

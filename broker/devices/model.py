@@ -37,6 +37,8 @@ class Device:
     certificate_not_after: datetime
     mark: int
     allow_header_address: bool
+    loose_clock: bool
+    renewal_pending: bool
     invited_by: str
     enrolled_at: datetime
     trusted_by: str | None
@@ -100,8 +102,22 @@ class Enrolment:
 
 
 @dataclass(frozen=True)
+class Renewal:
+    """What a device gets when it renews itself: the same again until it has used it."""
+
+    device: Device
+    certificate_pem: str = field(repr=False)
+    knock_key: bytes = field(repr=False)
+    day_keys: tuple[DayKey, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class RosterDevice:
-    """A device or invite as the guard must know it: it may knock until `not_after`."""
+    """A device or invite as the guard must know it: it may knock until `not_after`.
+
+    `next_knock_key` is in force beside the other while the device renews itself. `loose_clock`: it has no clock worth
+    the name, and names its address instead.
+    """
 
     device_id: str
     knock_key: bytes = field(repr=False)
@@ -110,6 +126,8 @@ class RosterDevice:
     allow_header_address: bool
     doors: tuple[int, ...]
     not_after: datetime
+    next_knock_key: bytes | None = field(default=None, repr=False)
+    loose_clock: bool = False
 
 
 @dataclass(frozen=True)

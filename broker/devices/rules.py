@@ -12,6 +12,10 @@ from broker.kernel.spoken import SPOKEN_BYTES, same_spoken, spoken
 INVITE_VALID: Final = timedelta(minutes=15)
 CERTIFICATE_VALID: Final = timedelta(days=365)
 DAYS_OF_GATE_KEYS: Final = 31
+SITE_KEY_OVERLAP: Final = timedelta(days=DAYS_OF_GATE_KEYS + 1)
+"""How long the site key before stays in force: longer than the day keys that clients got from it."""
+SITE_KEY_LEAD: Final = timedelta(minutes=2)
+"""How long a new site key is in the roster before clients get day keys of it, so that no guard meets one too early."""
 HIGHEST_MARK: Final = 2**31 - 1
 VENDOR_DOORS: Final = (1, 2)
 INVITE_DOORS: Final = (1,)

@@ -42,10 +42,14 @@ from broker.devices.model import (
     EnrolmentRequest,
     Invite,
     Owners,
+    Renewal,
     RosterDevice,
     SiteFacts,
 )
+from broker.devices.policy import DevicePolicies
+from broker.devices.renewal import DeviceRenewals, is_its_certificate
 from broker.devices.rules import DeviceCommand
+from broker.devices.site_keys import SiteKeys
 from broker.devices.store import DeviceRow, InviteRow
 from broker.kernel.clock import Clock, milliseconds
 from broker.kernel.ids import new_id
@@ -70,16 +74,24 @@ class DeviceService:
         owners: Owners,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        if len(site_key) != _KEY_BYTES:
-            raise ValueError(f"the site key must have {_KEY_BYTES} bytes")
         self._database = database
         self._clock = clock
         self._sealer = sealer
         self._authority = authority
-        self._site_key = site_key
         self._owners = owners
         self._random = random
         self.facts = facts
+        self.policies = DevicePolicies(database)
+        self.site_keys = SiteKeys(database, clock, sealer, site_key, random)
+        self._renewals = DeviceRenewals(
+            database,
+            clock,
+            sealer,
+            authority=authority,
+            day_keys=self.day_keys,
+            bound_to=knock_key_bound_to,
+            random=random,
+        )
 
     # -- inviting and enrolling ---------------------------------------------------------------------------------------
 
@@ -242,6 +254,7 @@ class DeviceService:
         with self._database.unit_of_work() as unit:
             row = self._move(unit, device_id, DeviceCommand.RETIRE)
             row.knock_key_sealed = b""
+            row.next_certificate = row.next_certificate_not_after = row.next_knock_key_sealed = None
             unit.emit(DeviceRetired(actor=actor, subject=row.id, person_id=row.person_id, mark=row.mark))
             return store.device_of(row)
 
@@ -260,7 +273,10 @@ class DeviceService:
         Raises Forbidden `device_not_trusted` otherwise, without saying why.
         """
         with self._database.reading() as session:
-            return self.verify_connection_within(session, device_id, certificate_der)
+            device = self.verify_connection_within(session, device_id, certificate_der)
+        if device.renewal_pending and self._renewals.conclude(device_id, certificate_der):
+            return self.get(device_id)
+        return device
 
     def verify_connection_within(self, session: Session, device_id: str, certificate_der: bytes) -> Device:
         """As `verify_connection`, read in the caller's transaction."""
@@ -268,11 +284,17 @@ class DeviceService:
         if (
             row is None
             or row.state is not DeviceState.TRUSTED
-            or not hmac.compare_digest(row.certificate, certificate_der)
-            or row.certificate_not_after <= self._clock.now()
+            or not is_its_certificate(row, certificate_der, self._clock.now())
         ):
             raise device_not_trusted()
         return store.device_of(row)
+
+    def renew(self, device_id: str, certificate_der: bytes, source: str) -> Renewal:
+        """A new certificate and knock key for a connected device; the old ones hold until it uses the new certificate.
+
+        Raises Forbidden `device_not_trusted`.
+        """
+        return self._renewals.offer(device_id, certificate_der, source)
 
     def verify_invite(self, invite_id: str, certificate_der: bytes) -> None:
         """Check a connection made with an invite.
@@ -336,8 +358,8 @@ class DeviceService:
 
     def day_keys(self, now: datetime) -> list[DayKey]:
         """The gate keys a client may have: of the day (UTC) that `now` lies in and the 30 days after it."""
-        today = day_at(int(now.timestamp()))
-        return [DayKey(day, day_key(self._site_key, day)) for day in range(today, today + rules.DAYS_OF_GATE_KEYS)]
+        today, site_key = day_at(int(now.timestamp())), self.site_keys.for_clients()
+        return [DayKey(day, day_key(site_key, day)) for day in range(today, today + rules.DAYS_OF_GATE_KEYS)]
 
     def roster_devices(self) -> list[RosterDevice]:
         """Every device and invite that may knock now, with its knock key: for the guard's memory only."""
@@ -347,7 +369,11 @@ class DeviceService:
             owners = {row.person_id for row in devices} | {row.person_id for row in invites}
             able = self._owners.able_owners(owners)
             return [
-                self._roster_device(row, rules.VENDOR_DOORS, row.certificate_not_after)
+                self._roster_device(
+                    row,
+                    rules.VENDOR_DOORS,
+                    max(row.certificate_not_after, row.next_certificate_not_after or row.certificate_not_after),
+                )
                 for row in devices
                 if row.person_id in able
             ] + [
@@ -355,20 +381,19 @@ class DeviceService:
             ]
 
     def _roster_device(self, row: DeviceRow | InviteRow, doors: tuple[int, ...], not_after: datetime) -> RosterDevice:
+        device = row if isinstance(row, DeviceRow) else None
+        following = device.next_knock_key_sealed if device is not None else None
         return RosterDevice(
             device_id=row.id,
             knock_key=self._sealer.open(row.knock_key_sealed, knock_key_bound_to(row.id)),
             public_key=row.public_key,
             mark=row.mark,
-            allow_header_address=row.allow_header_address if isinstance(row, DeviceRow) else True,
+            allow_header_address=device.allow_header_address if device is not None else True,
             doors=doors,
             not_after=not_after,
+            next_knock_key=self._sealer.open(following, knock_key_bound_to(row.id)) if following else None,
+            loose_clock=device is not None and device.loose_clock,
         )
-
-    @property
-    def site_key(self) -> bytes:
-        """K_site, for the guard's memory only."""
-        return self._site_key
 
 
 def _row(session: Session, device_id: str) -> DeviceRow:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, LargeBinary, func, update
+from sqlalchemy import CheckConstraint, LargeBinary, func, or_, update
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from broker.adapters.db.columns import UtcDateTime, enum_column
@@ -34,7 +34,11 @@ class InviteRow(SQLModel, table=True):
 
 
 class DeviceRow(SQLModel, table=True):
-    """A workstation. `knock_key_sealed` is emptied when it is retired."""
+    """A workstation. `knock_key_sealed` is emptied when it is retired.
+
+    While a renewal is under way the `next_` columns hold what the device was given; it is in force beside the old until
+    the device first connects with its new certificate.
+    """
 
     __tablename__ = "devices"
     __table_args__ = (CheckConstraint(f"mark BETWEEN 1 AND {HIGHEST_MARK}", name="mark_range"),)
@@ -51,14 +55,28 @@ class DeviceRow(SQLModel, table=True):
     certificate: bytes = Field(sa_type=LargeBinary)
     certificate_not_after: datetime = Field(sa_type=UtcDateTime)
     knock_key_sealed: bytes = Field(sa_type=LargeBinary)
+    next_certificate: bytes | None = Field(default=None, sa_type=LargeBinary)
+    next_certificate_not_after: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    next_knock_key_sealed: bytes | None = Field(default=None, sa_type=LargeBinary)
     mark: int = Field(unique=True)
     allow_header_address: bool = True
+    loose_clock: bool = False
     invited_by: str = Field(foreign_key="people.id", max_length=40)
     enrolled_at: datetime = Field(sa_type=UtcDateTime)
     trusted_by: str | None = Field(default=None, foreign_key="people.id", max_length=40)
     trusted_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_knock_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     resumed_by: str | None = Field(default=None, max_length=40)
+
+
+class SiteKeyRow(SQLModel, table=True):
+    """A site key that replaced the one before; the first one of a site lies in a file."""
+
+    __tablename__ = "site_keys"
+
+    id: str = Field(primary_key=True, max_length=40)
+    sealed: bytes = Field(sa_type=LargeBinary)
+    made_at: datetime = Field(sa_type=UtcDateTime, index=True)
 
 
 def device_of(row: DeviceRow) -> Device:
@@ -76,6 +94,8 @@ def device_of(row: DeviceRow) -> Device:
         certificate_not_after=row.certificate_not_after,
         mark=row.mark,
         allow_header_address=row.allow_header_address,
+        loose_clock=row.loose_clock,
+        renewal_pending=row.next_certificate is not None,
         invited_by=row.invited_by,
         enrolled_at=row.enrolled_at,
         trusted_by=row.trusted_by,
@@ -113,7 +133,10 @@ def trusted_devices(session: Session, now: datetime) -> Sequence[DeviceRow]:
     """Devices that may knock now."""
     query = (
         select(DeviceRow)
-        .where(DeviceRow.state == DeviceState.TRUSTED, col(DeviceRow.certificate_not_after) > now)
+        .where(
+            DeviceRow.state == DeviceState.TRUSTED,
+            or_(col(DeviceRow.certificate_not_after) > now, col(DeviceRow.next_certificate_not_after) > now),
+        )
         .order_by(col(DeviceRow.id))
     )
     return session.exec(query).all()

@@ -104,7 +104,7 @@ class DeviceRosterSource:
         grants = tuple(self._grants())
         return RosterFacts(
             audience_hex=self._devices.facts.audience_hex,
-            site_keys=(self._devices.site_key,),
+            site_keys=self._devices.site_keys.in_force(),
             devices=tuple(self._devices.roster_devices()),
             grants=grants,
         )

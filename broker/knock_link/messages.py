@@ -84,6 +84,8 @@ def device_entry(device: RosterDevice, grants: Sequence[RosterGrant]) -> Message
             for grant in own[:MOST_GRANTS_OF_A_DEVICE]
         ],
         "binds_hex": [],
+        **({"next_knock_key_b64": _b64(device.next_knock_key)} if device.next_knock_key is not None else {}),
+        **({"loose_clock": True} if device.loose_clock else {}),
     }
 
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,6 +21,8 @@ from spa_knock.link.process import peer_uid
 
 ROSTER_VALID: Final = timedelta(seconds=60)
 PUSH_EVERY_SECONDS: Final = 20.0
+TELL_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 0.02
 _WRITE_SECONDS: Final = 5.0
 _READ_BYTES: Final = 65_536
 _MOST_REVOCATIONS: Final = 1_000
@@ -63,6 +66,8 @@ class KnockLinkService:
         self._tasks: set[asyncio.Task[None]] = set()
         self._status: GuardStatus | None = None
         self._version = 0
+        self._wanted = 0
+        self._built: dict[int, int] = {}
 
     async def serve(self, listener: socket.socket) -> None:
         """Serve the guard until cancelled. The newest connection is the guard's; an older one is closed."""
@@ -78,6 +83,20 @@ class KnockLinkService:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def tell(self, seconds: float = TELL_SECONDS) -> bool:
+        """Have a fresh roster sent, and wait until the guard says that it has it; whether it did in time."""
+        with self._lock:
+            self._wanted += 1
+            wanted = self._wanted
+        self.push()
+        until = time.monotonic() + seconds
+        while self._link is not None and time.monotonic() < until:
+            status = self._status
+            if status is not None and self._built.get(status.roster_version, 0) >= wanted:
+                return True
+            time.sleep(_LOOK_SECONDS)
+        return False
 
     def push(self) -> None:
         """Have a fresh roster sent at once. Without a guard nothing is lost: it gets one when it connects."""
@@ -178,9 +197,13 @@ class KnockLinkService:
                     await link.wake.wait()
 
     def _roster(self) -> list[Message]:
+        with self._lock:
+            wanted = self._wanted
         facts = self._source.roster_facts()
         now = self._clock.now()
         self._version = max(self._version + 1, milliseconds(now))
+        # The guard may still speak of the roster before this one.
+        self._built = {**dict(list(self._built.items())[-3:]), self._version: wanted}
         return roster_messages(facts, self._version, now + ROSTER_VALID)
 
     @staticmethod

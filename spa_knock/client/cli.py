@@ -136,6 +136,20 @@ def login(
 
 
 @app.command()
+def renew(*, as_json: Json = False) -> None:
+    """Renew this device's certificate and knock key now. It also happens by itself when half of their life is over."""
+    home = _home()
+    home.enrolment()
+    with control_link(home) as agent:
+        until = agent.ask("renew").get("not_after")
+    talk.show(
+        {"not_after": until},
+        lambda _: [f"Renewed; the new certificate lasts until {until} and is used from the next sign-in on."],
+        as_json=as_json,
+    )
+
+
+@app.command()
 def logout(*, as_json: Json = False) -> None:
     """Sign out: forget token, keys and certificates, and end the agent. Open ssh sessions go on."""
     home = _home()

@@ -72,6 +72,7 @@ class Home:
         self.run_path = run_dir(path, environ)
         self.key_path = path / "device.key"
         self.certificate_path = path / "device.pem"
+        self.next_certificate_path = path / "device.next.pem"
         self.known_hosts_path = path / "known_hosts"
         self.ssh_config_path = path / "ssh_config"
 
@@ -100,6 +101,14 @@ class Home:
                 short_code=get_optional_text(source, "short_code", most=40),
                 username=get_optional_text(source, "username", most=200),
             )
+
+    def take_next_certificate(self) -> bool:
+        """Puts a renewed certificate in the place of the old one; whether there was one."""
+        try:
+            self.next_certificate_path.replace(self.certificate_path)
+        except FileNotFoundError:
+            return False
+        return True
 
     def write_enrolment(self, enrolment: Enrolment) -> None:
         document = {

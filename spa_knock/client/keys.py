@@ -24,6 +24,12 @@ from spa_knock.client.errors import ClientError
 from spa_knock.client.home import read_private
 
 
+def renewal_is_due(certificate: x509.Certificate, site_seconds: float) -> bool:
+    """Whether less than half of the certificate's life is left at the site's time (pure)."""
+    begins, ends = certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
+    return site_seconds > (begins + ends) / 2
+
+
 class CertificateError(ValueError):
     """A certificate is not the one that was asked for."""
 

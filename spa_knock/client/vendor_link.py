@@ -126,6 +126,12 @@ class VendorLink:
         with self._lock:
             self._drop()
 
+    def use(self, context: ssl.SSLContext) -> None:
+        """Shows another certificate of the same key from now on."""
+        with self._lock:
+            self._drop()
+            self._context = context
+
     def _reusable(self) -> http.client.HTTPConnection | None:
         connection = self._connection
         if connection is None or connection.sock is None:

@@ -18,6 +18,7 @@ from spa_knock.client.errors import ClientError
 from spa_knock.client.fields import (
     FieldError,
     as_object,
+    get_bytes,
     get_day_keys,
     get_int,
     get_object,
@@ -33,8 +34,14 @@ from spa_knock.client.grants import (
     read_name,
     why_no_grant,
 )
-from spa_knock.client.home import Enrolment, Home, KnockState
-from spa_knock.client.keys import CertificateError, bind_of, load_device_key
+from spa_knock.client.home import Enrolment, Home, KnockState, write_private
+from spa_knock.client.keys import (
+    CertificateError,
+    bind_of,
+    check_device_certificate,
+    load_device_key,
+    renewal_is_due,
+)
 from spa_knock.client.knocking import SSH_DOOR, Knocker
 from spa_knock.client.session import HeldCertificate, Holder, Session
 from spa_knock.client.silence import causes
@@ -73,6 +80,7 @@ class Verbs:
             "knock": self._knock,
             "reach": self._reach,
             "silence": self._silence,
+            "renew": self._renew,
         }
 
     def handle(self, message: Message) -> list[dict[str, object]]:
@@ -124,6 +132,7 @@ class Verbs:
     def _login(self, message: Message) -> list[dict[str, object]]:
         username = get_text(message, "username", most=200)
         secrets = {"password": get_text(message, "password", most=1024), "totp": get_text(message, "totp", most=20)}
+        self._take_next_certificate()
         answer = self._link.call("POST", "/login", {"username": username, **secrets})
         if answer.status != http.HTTPStatus.OK:
             raise refusal(answer)
@@ -140,7 +149,8 @@ class Verbs:
         self._learn(answer, offset_ms)
         self._keep_site(enrolment, site, username)
         self._holder.sign_in(session)
-        return [{"type": "signed_in", "person": dict(session.person), "clock_offset_ms": offset_ms, "site": site.name}]
+        told = {"type": "signed_in", "person": dict(session.person), "clock_offset_ms": offset_ms, "site": site.name}
+        return [{**told, "renewed": self._renew_when_due(session)}]
 
     def _learn(self, answer: Answer, offset_ms: int) -> None:
         day_keys = get_day_keys(answer.body)
@@ -270,6 +280,51 @@ class Verbs:
 
     def _reach(self, _message: Message) -> list[dict[str, object]]:
         return [{"type": "reached", "seconds": round(self._link.reach(), 3)}]
+
+    def _take_next_certificate(self) -> None:
+        """A renewed certificate is used from a sign-in on: tokens are bound to the one that was shown for them."""
+        if self._home.take_next_certificate():
+            site = self._home.enrolment().site
+            self._link.use(tls_context(site, self._home.certificate_path, self._home.key_path))
+
+    def _renew_when_due(self, session: Session) -> bool:
+        certificate = check_device_certificate(
+            self._home.certificate_path.read_text(), load_device_key(self._home.key_path)
+        )
+        if not renewal_is_due(certificate, self._holder.site_seconds(session)):
+            return False
+        try:
+            self._renew_within(session)
+        except (ClientError, FieldError, CertificateError):
+            # Nobody asked for it; the next sign-in tries again, and doctor warns in time.
+            return False
+        return True
+
+    def _renew(self, _message: Message) -> list[dict[str, object]]:
+        not_after = self._renew_within(self._signed_in())
+        return [{"type": "renewed", "not_after": not_after.strftime("%Y-%m-%dT%H:%M:%SZ")}]
+
+    def _renew_within(self, session: Session) -> datetime:
+        """Asks for a new knock key and certificate and stores both, the key first.
+
+        The site takes the old pair until the new certificate is shown, so a crash between the two leaves what works.
+        """
+        answer = self._data(session, "POST", "/device/renewal", {})
+        knock_key, day_keys = get_bytes(answer, "knock_key_b64", length=32), get_day_keys(answer)
+        pem = get_text(answer, "certificate_pem", most=32_768)
+        try:
+            certificate = check_device_certificate(pem, load_device_key(self._home.key_path))
+        except CertificateError as error:
+            raise ClientError(
+                "refused", "The site sent an unusable certificate", str(error), "Tell the plant"
+            ) from None
+
+        def learn(state: KnockState) -> KnockState:
+            return dataclasses.replace(state, knock_key=knock_key, day_keys=day_keys)
+
+        self._knocker.change(learn)
+        write_private(self._home.next_certificate_path, pem.encode())
+        return certificate.not_valid_after_utc
 
     def _silence(self, _message: Message) -> list[dict[str, object]]:
         """What may lie behind the last silence, the surest first."""

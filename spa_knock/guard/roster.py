@@ -7,7 +7,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from spa_knock.guard.errors import RosterError
 from spa_knock.wire.errors import WireError
@@ -51,6 +51,8 @@ class Device:
     not_after_ms: int
     grants: Mapping[bytes, GrantWindow]
     binds: frozenset[bytes]
+    next_keys: DeviceKeys | None = None
+    """In force beside `keys` while the device renews itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,11 @@ class KeyTable:
         return self._gates.get(epoch, ())
 
     def _key_ids(self, epoch: int) -> dict[bytes, Device]:
-        return {device.keys.key_id(epoch): device for device in self.roster.devices.values()}
+        found = {device.keys.key_id(epoch): device for device in self.roster.devices.values()}
+        for device in self.roster.devices.values():
+            if device.next_keys is not None:
+                found[device.next_keys.key_id(epoch)] = replace(device, keys=device.next_keys)
+        return found
 
     def _gate_keys(self, epoch: int) -> tuple[bytes, ...]:
         day = day_of_epoch(epoch)
@@ -211,6 +217,8 @@ def _parse_device(item: object, audience: bytes) -> Device:
         raise RosterError("allow_header_address is neither true nor false")
     try:
         keys = DeviceKeys.derive(_base64(fields, "knock_key_b64"), audience)
+        renews = fields.get("next_knock_key_b64") is not None
+        next_keys = DeviceKeys.derive(_base64(fields, "next_knock_key_b64"), audience) if renews else None
         public_key = load_public_key(_base64(fields, "public_key_b64"))
         grants = {
             raw_id(grant.grant_id): grant
@@ -229,6 +237,7 @@ def _parse_device(item: object, audience: bytes) -> Device:
         not_after_ms=_integer(fields, "not_after_ms", 0, 1 << 62),
         grants=grants,
         binds=frozenset(binds),
+        next_keys=next_keys,
     )
 
 

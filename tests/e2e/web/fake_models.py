@@ -135,6 +135,9 @@ class DeviceItem(Shape):
     trusted_at: str | None = None
     last_knock_at: str | None = None
     certificate_not_after: str
+    allow_header_address: bool = True
+    loose_clock: bool = False
+    renewal_pending: bool = False
 
 
 class ShortCode(Shape):

@@ -5,7 +5,9 @@ from starlette.testclient import TestClient
 from broker.devices import api
 from broker.identities.access import COOKIE
 from broker.identities.model import Role
-from broker.identities.testing import a_console_session, a_vendor_connection
+from broker.identities.sign_in import Credentials
+from broker.identities.testing import PASSWORD, a_console_session, a_vendor_connection, code_at
+from broker.kernel.sensitivity import SecretText
 from tests.unit.broker.devices.requests import a_request
 from tests.unit.broker.devices.test_service import Laptop
 from tests.unit.broker.identities.world import World, an_application
@@ -90,3 +92,35 @@ def test_an_enrolled_device_cannot_enrol_another(world: World) -> None:
     )
     answer = client.post("/enrol", json={"code": "c", "csr_pem": "x", "device_name": "n"})
     assert (answer.status_code, answer.json()["code"]) == (403, "devices.not_an_invite")
+
+
+def test_a_plant_admin_says_what_a_devices_knocks_may_leave_open(world: World) -> None:
+    device = Laptop(world).enrol().device
+    path = f"/devices/{device.id}/policy"
+    answer = console(world, Role.PLANT_ADMIN).put(path, json={"allow_header_address": False, "loose_clock": True})
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["allow_header_address"], answer.json()["loose_clock"]) == (False, True)
+    assert console(world, Role.AUDITOR).put(path, json={"allow_header_address": True}).status_code == 403
+
+
+def test_a_signed_in_engineers_device_is_renewed_once_the_guard_knows(world: World) -> None:
+    engineer = world.somebody()
+    built = world.device_of(engineer, invited_by=world.somebody(Role.PLANT_ADMIN))
+    told: list[bool] = []
+
+    def tell() -> bool:
+        told.append(any(one.next_knock_key for one in world.devices.roster_devices()))
+        return True
+
+    client = an_application(
+        api.vendor_router(world.devices, world.vendor_access, tell),
+        connection=a_vendor_connection(built.device.id, built.device.certificate_der),
+    )
+    assert client.post("/device/renewal", json={}).status_code == 401
+    connection = a_vendor_connection(built.device.id, built.device.certificate_der)
+    typed = Credentials(engineer.username, SecretText(PASSWORD), SecretText(code_at(world.clock.now())))
+    token = world.sign_in.sign_in_at_vendor_face(typed, connection).token.reveal()
+    answer = client.post("/device/renewal", json={}, headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 200, answer.text
+    assert set(answer.json()) == {"certificate_pem", "knock_key_b64", "day_keys"}
+    assert told == [True]

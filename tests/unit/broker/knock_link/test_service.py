@@ -293,3 +293,21 @@ def test_push_and_revoke_before_serving_do_nothing(world: World) -> None:
     service.push()
     service.revoke("dev_1")
     assert not service.health().is_connected
+
+
+async def test_whoever_must_tell_the_guard_waits_until_it_says_that_it_has_the_roster(
+    world: World, tmp_path: Path
+) -> None:
+    async with served(world, tmp_path) as link:
+        assert not link.service.tell(0.05)
+        guard = await link.guard()
+        first = await guard.next()
+        telling = asyncio.create_task(asyncio.to_thread(link.service.tell, PATIENCE_SECONDS))
+        second = await guard.next()
+        status = {"type": "status", "state": "armed", "counters": {}, "ports": [62201]}
+        await guard.send({**status, "roster_version": first["version"]})
+        await asyncio.sleep(0.1)
+        assert not telling.done()
+        await guard.send({**status, "roster_version": second["version"]})
+        assert await telling
+        guard.close()

@@ -426,6 +426,8 @@ class _Api(http.server.BaseHTTPRequestHandler):
         if self.headers.get("Authorization", "").removeprefix("Bearer ") not in site.tokens:
             return problem(401, "not_signed_in", "You are not signed in. Sign in again.")
         match method, path.strip("/").split("/"):
+            case "POST", ["device", "renewal"]:
+                return 200, self._renew()
             case "POST", ["logout"]:
                 site.tokens.clear()
                 return 204, None
@@ -463,6 +465,18 @@ class _Api(http.server.BaseHTTPRequestHandler):
             "day_keys": self.site.day_keys(),
             "short_code": "7K2M-Q9",
             "state": "pending",
+        }
+
+    def _renew(self) -> dict[str, Any]:
+        """The same key certified anew; both knock keys are known until the new certificate is shown."""
+        site, device = self.site, self.device
+        renewed = Device(device.device_id, secrets.token_bytes(32), device.public_key, device.last_stamp_ms)
+        site.devices[f"{device.device_id} renewed"] = renewed
+        certificate = certify("renewed", device.public_key, ("devices", site.device_ca))
+        return {
+            "certificate_pem": cert_pem(certificate) + site.device_ca_pem,
+            "knock_key_b64": base64.b64encode(renewed.knock_key).decode(),
+            "day_keys": site.day_keys(),
         }
 
     def _activate(self, body: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:

@@ -15,6 +15,7 @@ from spa_knock.client.keys import (
     check_device_certificate,
     load_device_key,
     private_pem,
+    renewal_is_due,
     signing_request,
 )
 from tests.unit.spa_knock.client.fake_site import FakeSite, cert_pem, certify
@@ -73,3 +74,11 @@ def test_an_ssh_certificate_must_be_a_users_and_ours(tmp_path: Path) -> None:
     for wrong in ("", "x", key.public_line, line[:-20], site.ssh_certificate("grt_1", SessionKey().public_line)):
         with pytest.raises(CertificateError):
             key.read_certificate(wrong)
+
+
+def test_a_certificate_is_due_for_renewal_when_half_of_its_life_is_over() -> None:
+    key = Ed25519PrivateKey.generate()
+    certificate = certify("device", key.public_key(), ("ca", key))
+    begins, ends = certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
+    assert not renewal_is_due(certificate, (begins + ends) / 2 - 1)
+    assert renewal_is_due(certificate, (begins + ends) / 2 + 1)

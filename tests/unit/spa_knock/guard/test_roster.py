@@ -1,6 +1,7 @@
 """The roster: whole or not at all, and found by key id."""
 
 import base64
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from spa_knock.guard.errors import RosterError
 from spa_knock.guard.roster import Assembly, KeyTable
+from spa_knock.guard.rules import Accepted, Reason, Refused, Stand, judge
 from spa_knock.wire.ids import raw_id
 from spa_knock.wire.keys import DeviceKeys, day_key, day_of_epoch, epoch_at, gate_key
 from tests.unit.spa_knock.guard.testing import (
@@ -205,3 +207,23 @@ def test_a_forgotten_device_is_found_no_more() -> None:
 def test_both_site_keys_are_in_force_while_one_is_replaced() -> None:
     keys = [base64.b64encode(key).decode() for key in (SITE_KEY, bytes(32))]
     assert len(a_table(ONE.entry(), site_keys_b64=keys).gate_keys(EPOCH)) == 2
+
+
+def test_a_device_that_renews_itself_is_found_by_both_keys_and_each_opens_what_it_sealed() -> None:
+    device = Workstation(1)
+    renewed = Workstation(1)
+    renewed.knock_key = b"n" * 32
+    entry = device.entry(next_knock_key_b64=base64.b64encode(renewed.knock_key).decode())
+    stand = Stand(a_table(entry), {1, 2}, lambda _device_id: 0, 0, NOW_MS)
+    for knocking in (device, renewed):
+        judgement = judge(knocking.knock(), ip_address("198.51.100.7"), stand)
+        assert isinstance(judgement, Accepted), judgement
+        assert judgement.device.device_id == device.device_id
+    stand.table.forget(device.device_id)
+    for knocking in (device, renewed):
+        assert judge(knocking.knock(), ip_address("198.51.100.7"), stand) == Refused(Reason.KEY_ID)
+
+
+def test_a_next_key_of_another_shape_is_refused() -> None:
+    with pytest.raises(RosterError):
+        a_table(Workstation(1).entry(next_knock_key_b64="!"))

@@ -225,6 +225,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/devices/{device_id}/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Change Device Policy */
+        put: operations["change_device_policy"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices/{device_id}/resume": {
         parameters: {
             query?: never;
@@ -916,6 +933,8 @@ export interface components {
          * @description A device.
          */
         DeviceAnswer: {
+            /** Allow Header Address */
+            allow_header_address: boolean;
             /**
              * Certificate Not After
              * Format: date-time
@@ -932,11 +951,15 @@ export interface components {
             key_storage: string;
             /** Last Knock At */
             last_knock_at: string | null;
+            /** Loose Clock */
+            loose_clock: boolean;
             /** Name */
             name: string;
             /** Operating System */
             operating_system: string;
             person: components["schemas"]["OwnerAnswer"];
+            /** Renewal Pending */
+            renewal_pending: boolean;
             /** Short Code */
             short_code: string;
             /** State */
@@ -1318,6 +1341,19 @@ export interface components {
             items: components["schemas"]["PlantRequest"][];
             /** Next Cursor */
             next_cursor: string | null;
+        };
+        /**
+         * PolicyRequest
+         * @description What a device's knocks may leave open.
+         */
+        PolicyRequest: {
+            /** Allow Header Address */
+            allow_header_address: boolean;
+            /**
+             * Loose Clock
+             * @default false
+             */
+            loose_clock: boolean;
         };
         /**
          * Protocol
@@ -2083,6 +2119,41 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    change_device_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                device_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyRequest"];
+            };
+        };
         responses: {
             /** @description Successful Response */
             200: {

@@ -1,0 +1,269 @@
+"""What is measured, one function each; every one takes a broker behind `daemons.Knocked` and returns plain figures."""
+
+import base64
+import contextlib
+import json
+import os
+import re
+import select
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.daemons import WINDOW_SECONDS, Knocked
+from bench.junk import Kind
+from bench.network import PORT, STRANGER, Network, fresh_address, is_open, send_and_connect
+from tests.contract.namespaces import BROKER4, DOORS, KNOCK_PORT, VENDOR4, Peer
+
+VALID_KNOCKS = 20
+_VALID_SECONDS = 1.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Knock to SYN-ACK in milliseconds."""
+
+    knocks: int
+    lost: int
+    p50: float
+    p99: float
+    longest: float
+
+
+@dataclass(frozen=True)
+class Flood:
+    """The highest rate at which every valid knock still opened within a second; and what it cost the daemon."""
+
+    kind: Kind
+    rate: float
+    is_generators_limit: bool
+    failed_at: float | None
+    cores: float
+    p50: float
+
+
+def latency(broker: Knocked, knocks: int, *, pause_seconds: float = 0.0) -> Latency:
+    """Fresh source address for each knock, one after another."""
+    found: list[float] = []
+    lost = 0
+    for start in range(0, knocks, 50):
+        addresses = [fresh_address() for _ in range(min(50, knocks - start))]
+        for address, packet in zip(addresses, broker.mint(addresses), strict=True):
+            seconds = broker.outside.inside(
+                lambda a=address, p=packet: send_and_connect(broker.outside.broker, p, a, 3.0)
+            )  # type: ignore[misc]
+            if seconds is None:
+                lost += 1
+            else:
+                found.append(seconds * 1000)
+            time.sleep(pause_seconds)
+    found.sort()
+    if not found:
+        return Latency(knocks, lost, float("inf"), float("inf"), float("inf"))
+    return Latency(
+        knocks, lost, statistics.median(found), found[min(len(found) - 1, int(len(found) * 0.99))], found[-1]
+    )
+
+
+def observed(broker: Knocked, count: int) -> list[bytes]:
+    """Packets that were sent and opened: what somebody on the path could have caught."""
+    addresses = [fresh_address() for _ in range(count)]
+    packets = broker.mint(addresses)
+    for address, packet in zip(addresses, packets, strict=True):
+        broker.outside.inside(lambda a=address, p=packet: send_and_connect(broker.outside.broker, p, a, 3.0))  # type: ignore[misc]
+    return packets
+
+
+def flood(broker: Knocked, kind: Kind, caught: Sequence[bytes], rates: Sequence[float]) -> Flood:
+    """Try the rates in order. Ascending ones (fwknopd) end at the first loss; descending ones at the first success.
+
+    Rate 0 is as fast as the generator goes.
+    """
+    best: Flood | None = None
+    failed_at: float | None = None
+    ascending = len(rates) > 1 and rates[0] < rates[1] and rates[0] != 0
+    for rate in rates:
+        kept, real_rate, cores, p50 = _under_flood(broker, kind, caught, rate)
+        if not kept:  # Another chance for both: the machine may have been busy with something else.
+            kept, real_rate, cores, p50 = _under_flood(broker, kind, caught, rate)
+        if kept:
+            best = Flood(kind, real_rate, rate == 0, failed_at, cores, p50)
+            if not ascending:
+                return best
+        else:
+            failed_at = real_rate
+            if ascending:
+                break
+    if best is None:
+        return Flood(kind, 0.0, is_generators_limit=False, failed_at=failed_at, cores=0.0, p50=float("inf"))
+    return Flood(best.kind, best.rate, best.is_generators_limit, failed_at, best.cores, best.p50)
+
+
+def _under_flood(broker: Knocked, kind: Kind, caught: Sequence[bytes], rate: float) -> tuple[bool, float, float, float]:
+    addresses = [fresh_address() for _ in range(VALID_KNOCKS)]
+    packets = broker.mint(addresses)
+    found: list[float] = []
+    kept = True
+    with _flooding(broker, kind, caught, rate) as result:
+        begun, used = time.monotonic(), cpu_seconds(broker)
+        time.sleep(0.3)
+        for address, packet in zip(addresses, packets, strict=True):
+            seconds = broker.outside.inside(
+                lambda a=address, p=packet: send_and_connect(broker.outside.broker, p, a, _VALID_SECONDS)
+            )  # type: ignore[misc]
+            if seconds is None:
+                kept = False
+                break
+            found.append(seconds * 1000)
+            time.sleep(0.02)
+        # A second of flood at least, or its cost could not be told.
+        time.sleep(max(0.0, 1.0 - (time.monotonic() - begun)))
+        cores = (cpu_seconds(broker) - used) / (time.monotonic() - begun)
+    return kept, result[0], cores, statistics.median(found) if found else float("inf")
+
+
+@contextlib.contextmanager
+def _flooding(broker: Knocked, kind: Kind, caught: Sequence[bytes], rate: float) -> Iterator[list[float]]:
+    """The flood runs inside the block; afterwards the list holds its real rate."""
+    result: list[float] = []
+    command = [
+        *("ip", "netns", "exec", broker.outside.namespace, sys.executable, "-m", "bench.junk", "--target"),
+        *(broker.outside.broker, "--port", str(KNOCK_PORT), "--kind", kind.value, "--rate", str(rate)),
+    ]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(" ".join(base64.b64encode(one).decode() for one in caught) + "\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "ready\n"
+        try:
+            yield result
+        finally:
+            process.stdin.close()
+            said = json.loads(process.stdout.readline())
+            result.append(said["sent"] / said["seconds"])
+
+
+def cpu_seconds(broker: Knocked) -> float:
+    """User and system time of the daemon's processes so far."""
+    total = 0
+    for pid in broker.processes():
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / _TICKS
+
+
+def memory_mib(broker: Knocked) -> float:
+    """Proportional set size of the daemon's processes."""
+    kib = 0
+    for pid in broker.processes():
+        found = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)
+        kib += int(found.group(1)) if found else 0
+    return kib / 1024
+
+
+def scan(broker: Knocked, source: str) -> dict[str, str]:
+    """What nmap sees from an address: TCP door, another TCP port, UDP knock port, ping."""
+    command = [
+        *("ip", "netns", "exec", broker.outside.namespace, "nmap", "-n", "-Pn", "-sS", "-sU", "-S", source, "-e"),
+        *(_interface(broker), "-p", f"T:{PORT},T:{DOORS[2]},U:{KNOCK_PORT}", "--max-retries", "1"),
+        *("--host-timeout", "15s", broker.outside.broker),
+    ]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=40, check=False).stdout
+    return {f"{proto} {port}": state for port, proto, state in re.findall(r"^(\d+)/(tcp|udp)\s+(\S+)", said, re.M)}
+
+
+def _interface(broker: Knocked) -> str:
+    return "far0" if broker.outside.broker == BROKER4 else "far1"
+
+
+@dataclass(frozen=True)
+class Restart:
+    """What a stop and a new start do."""
+
+    how: str
+    seconds_to_fresh_knock: float
+    replay_opens: bool
+
+
+def restart(broker: Knocked, how: signal.Signals) -> Restart:
+    """Stop the daemon, start it again; a replay of the last accepted knock, and a fresh one."""
+    address = fresh_address()
+    (packet,) = broker.mint([address])
+    outside = broker.outside
+    outside.inside(lambda: send_and_connect(outside.broker, packet, address, 3.0))
+    broker.stop(how)
+    time.sleep(WINDOW_SECONDS + 1.0)
+    broker.start()
+    other = fresh_address()
+    replay_opens = outside.inside(lambda: send_and_connect(outside.broker, packet, other, 0.7)) is not None
+    begun = time.monotonic()
+    while True:
+        source = fresh_address()
+        (fresh,) = broker.mint([source])
+        seconds = outside.inside(lambda: send_and_connect(outside.broker, fresh, source, 1.0))  # noqa: B023
+        if seconds is not None:
+            return Restart(how.name, time.monotonic() - begun if seconds > 0.9 else seconds, replay_opens)
+        if time.monotonic() - begun > 90:
+            return Restart(how.name, float("inf"), replay_opens)
+
+
+def closes_after_kill(broker: Knocked) -> float | None:
+    """Seconds until a window of 4 s is shut when the daemon is killed with it open; None: not within 8 s. Restarts."""
+    address = fresh_address()
+    (packet,) = broker.mint([address])
+    outside = broker.outside
+    outside.inside(lambda: send_and_connect(outside.broker, packet, address, 3.0))
+    begun = time.monotonic()
+    broker.stop(signal.SIGKILL)
+    shut: float | None = None
+    while time.monotonic() - begun < WINDOW_SECONDS + 4:
+        if not outside.inside(lambda: is_open(outside.broker, address, 0.3)):
+            shut = time.monotonic() - begun
+            break
+        time.sleep(0.1)
+    broker.start()
+    return shut
+
+
+def revocation(lab: Network, rounds: int) -> list[float]:
+    """Milliseconds from control's `revoke` to the reset at the client, on flows that the gateway has marked."""
+    gateway, control, guard = lab.peer("gateway"), lab.peer("control"), lab.peer("guard")
+    listener = lab.listen(lab.broker, DOORS[2])
+    found = []
+    for number in range(rounds):
+        mark = 1_000_000 + number
+        _done(guard, type="open", door=2, address=VENDOR4, seconds=5, knock_id=os.urandom(12).hex())
+        client = lab.dial(VENDOR4, BROKER4, DOORS[2], seconds=3)
+        ours, _ = listener.accept()
+        port = client.getsockname()[1]
+        _done(gateway, type="mark", door=2, address=VENDOR4, port=port, mark=mark)
+        poller = select.poll()
+        poller.register(client, select.POLLIN | select.POLLHUP | select.POLLERR)
+        begun = time.perf_counter()
+        _done(control, type="revoke", mark=mark)
+        poller.poll(2000)
+        found.append((time.perf_counter() - begun) * 1000)
+        error = client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error == 0:
+            raise AssertionError("a revoked flow was not reset")
+        client.close()
+        ours.close()
+        _done(control, type="unrevoke", mark=mark)
+    return found
+
+
+def _done(peer: Peer, **message: object) -> None:
+    answer = peer.ask(**message)
+    if answer["type"] != "done":
+        raise AssertionError(f"{message['type']}: {answer}")
+
+
+__all__ = ["STRANGER", "Flood", "Kind", "Latency", "Restart", "closes_after_kill", "flood", "latency", "memory_mib"]
