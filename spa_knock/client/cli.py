@@ -18,8 +18,9 @@ from spa_knock.client.enrolment import client_version
 from spa_knock.client.enrolment import enroll as enroll_
 from spa_knock.client.errors import ClientError, Exit
 from spa_knock.client.fields import get_text
-from spa_knock.client.home import Home
+from spa_knock.client.home import Home, write_private
 from spa_knock.client.invite import MOST_TEXT, PREFIX, InviteError, parse_invite
+from spa_knock.client.keys import is_key_locked, key_content, load_device_key
 from spa_knock.client.launch import control_link, ensure_agent, is_running, stop_agent
 from spa_knock.client.places import home_dir
 from spa_knock.client.summary import (
@@ -50,6 +51,8 @@ def enroll(
     *,
     name: Annotated[str, typer.Option(help="This computer's name as the plant will see it.")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Give up the device enrolled here before.")] = False,
+    passphrase: Annotated[bool, typer.Option("--passphrase", help="Lock the device key; asks twice.")] = False,
+    passphrase_file: Annotated[str, typer.Option(help="Lock the device key with the passphrase in this file.")] = "",
     as_json: Json = False,
 ) -> None:
     """Enrol this computer with an invite from the plant."""
@@ -57,8 +60,10 @@ def enroll(
         parsed = parse_invite(_invite_text(invite))
     except InviteError as error:
         raise ClientError("usage", "This invite cannot be used", str(error), "Copy it again, all of it") from None
+    lock = _new_passphrase(passphrase_file) if passphrase or passphrase_file else None
     talk.say(f"Knocking at {parsed.site.name} ...", quiet=as_json)
-    done = enroll_(_home(), parsed, (name or platform.node() or "computer")[:80], replace=replace)
+    device_name = (name or platform.node() or "computer")[:80]
+    done = enroll_(_home(), parsed, device_name, replace=replace, passphrase=lock)
     talk.show(
         {
             "site": done.site_name,
@@ -82,6 +87,7 @@ def activate(
     *,
     token_file: Annotated[str, typer.Option(help="File with the activation token; - is standard input.")] = "",
     password_file: Annotated[str, typer.Option(help="File with the new password; - is standard input.")] = "",
+    passphrase_file: Annotated[str, typer.Option(help="File with the device key's passphrase, if it has one.")] = "",
     as_json: Json = False,
 ) -> None:
     """Activate a new account: choose a password and get the secret for an authenticator app."""
@@ -91,7 +97,7 @@ def activate(
     password = talk.secret(password_file, "new password")
     if not password_file and talk.prompt("the same password again") != password:
         raise ClientError("usage", "Nothing was changed", "the two passwords differ", "Try again")
-    ensure_agent(home)
+    _ready(home, passphrase_file)
     body = talk.call_site(home, "POST", "/activation", {"token": token, "password": password})
     talk.show(
         body,
@@ -112,15 +118,16 @@ def login(
     totp: Annotated[str, typer.Option(help="Six-digit code of the authenticator; default: asked.")] = "",
     totp_file: Annotated[str, typer.Option(help="File with the six-digit code; - is standard input.")] = "",
     password_file: Annotated[str, typer.Option(help="File with the password; - is standard input.")] = "",
+    passphrase_file: Annotated[str, typer.Option(help="File with the device key's passphrase, if it has one.")] = "",
     as_json: Json = False,
 ) -> None:
     """Sign in. Starts the agent, which keeps the session in memory."""
     home = _home()
     enrolment = home.enrolment()
+    _ready(home, passphrase_file)
     name = username or enrolment.username or talk.prompt("user name", hidden=False)
     password = talk.secret(password_file, "password")
     code = "".join((totp or talk.secret(totp_file, "six-digit code", hidden=False)).split())
-    ensure_agent(home)
     talk.say(f"Knocking at {enrolment.site.name} ...", quiet=as_json)
     with control_link(home) as agent:
         answer = agent.ask("login", username=name, password=password, totp=code)
@@ -147,6 +154,26 @@ def renew(*, as_json: Json = False) -> None:
         lambda _: [f"Renewed; the new certificate lasts until {until} and is used from the next sign-in on."],
         as_json=as_json,
     )
+
+
+@app.command("passphrase")
+def change_passphrase(
+    *,
+    old_file: Annotated[str, typer.Option(help="File with the passphrase until now, if there is one.")] = "",
+    new_file: Annotated[str, typer.Option(help="File with the new passphrase; default: asked twice.")] = "",
+    remove: Annotated[bool, typer.Option("--remove", help="Leave the key unlocked on the disk.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Lock the device key with a passphrase, change it, or take it away. Signs out."""
+    home = _home()
+    home.enrolment()
+    old = talk.secret(old_file, "passphrase") if is_key_locked(home.key_path) else None
+    key = load_device_key(home.key_path, old)
+    content = key_content(key, None if remove else _new_passphrase(new_file))
+    stop_agent(home)
+    write_private(home.key_path, content)
+    words = "The device key lies on the disk without a passphrase." if remove else "The device key is locked."
+    talk.show({"locked": not remove}, lambda _: [words], as_json=as_json)
 
 
 @app.command()
@@ -288,6 +315,21 @@ def version(*, as_json: Json = False) -> None:
     """Print the client's version."""
     found = {"version": client_version(), "python": platform.python_version(), "platform": platform.platform()}
     talk.show(found, lambda _: [f"sally {found['version']}"], as_json=as_json)
+
+
+def _ready(home: Home, passphrase_file: str) -> None:
+    """Starts the agent, and unlocks the device key in it if that needs a passphrase."""
+    ensure_agent(home)
+    with control_link(home) as agent:
+        if agent.ask("status").get("locked") is True:
+            agent.ask("unlock", passphrase=talk.secret(passphrase_file, "passphrase of the device key"))
+
+
+def _new_passphrase(path: str) -> str:
+    chosen = talk.secret(path, "new passphrase of the device key")
+    if not path and talk.prompt("the same passphrase again") != chosen:
+        raise ClientError("usage", "Nothing was changed", "the two passphrases differ", "Try again")
+    return chosen
 
 
 def _home() -> Home:

@@ -13,7 +13,13 @@ from cryptography import x509
 from spa_knock.client.errors import ClientError
 from spa_knock.client.fields import FieldError, get_objects, get_text
 from spa_knock.client.home import Enrolment, Home, KnockState
-from spa_knock.client.keys import CertificateError, check_device_certificate, load_device_key
+from spa_knock.client.keys import (
+    CertificateError,
+    check_device_certificate,
+    first_certificate,
+    is_key_locked,
+    load_device_key,
+)
 from spa_knock.client.launch import control_link, ensure_agent
 from spa_knock.client.ssh_config import is_installed
 from spa_knock.wire.keys import day_at
@@ -49,19 +55,20 @@ def examine(home: Home, ssh_config: Path, *, reach: bool, now: datetime | None =
         certificate = _certificate(home)
     except ClientError as error:
         return [*findings, _failure("enrolment", error)]
-    findings += [judge_certificate(certificate, now), judge_gate_keys(state, now), judge_clock(state, certificate, now)]
+    certificate_found = judge_certificate(certificate, now, is_locked=is_key_locked(home.key_path))
+    findings += [certificate_found, judge_gate_keys(state, now), judge_clock(state, certificate, now)]
     findings.append(_ssh(home, ssh_config))
     return [*findings, *_reach(home, enrolment)] if reach else findings
 
 
-def judge_certificate(certificate: x509.Certificate, now: datetime) -> Finding:
+def judge_certificate(certificate: x509.Certificate, now: datetime, *, is_locked: bool = False) -> Finding:
     ends_at = certificate.not_valid_after_utc
     until = f"valid until {ends_at:%Y-%m-%d}"
     if ends_at <= now:
         return Finding("device key", State.FAILED, f"the certificate ran out on {ends_at:%Y-%m-%d}", "Enrol again")
     if (ends_at - now).days < _WARN_DAYS:
         return Finding("device key", State.WARNING, until, "Ask the plant for a new invite before that day")
-    return Finding("device key", State.OK, f"{until}; the key is kept in a file")
+    return Finding("device key", State.OK, f"{until}; the key is kept in a file{', locked' * is_locked}")
 
 
 def judge_gate_keys(state: KnockState, now: datetime) -> Finding:
@@ -94,9 +101,11 @@ def _program() -> Finding:
 
 
 def _certificate(home: Home) -> x509.Certificate:
-    key = load_device_key(home.key_path)
+    # Whether a locked key is the certificate's shows when it is unlocked.
+    key = None if is_key_locked(home.key_path) else load_device_key(home.key_path)
     try:
-        return check_device_certificate(home.certificate_path.read_text(), key)
+        pem = home.certificate_path.read_text()
+        return check_device_certificate(pem, key) if key else first_certificate(pem)
     except (CertificateError, OSError, UnicodeDecodeError) as error:
         why = str(error) if isinstance(error, CertificateError) else "it cannot be read"
         raise ClientError(

@@ -11,7 +11,7 @@ from spa_knock.client.errors import ClientError
 from spa_knock.client.fields import FieldError, get_bytes, get_day_keys, get_text
 from spa_knock.client.home import Enrolment, Home, KnockState, locked, write_private
 from spa_knock.client.invite import Invite
-from spa_knock.client.keys import CertificateError, bind_of, check_device_certificate, private_pem, signing_request
+from spa_knock.client.keys import CertificateError, bind_of, check_device_certificate, key_content, signing_request
 from spa_knock.client.knocking import Knocker
 from spa_knock.client.launch import stop_agent
 from spa_knock.client.ssh_config import write_ssh_files
@@ -29,10 +29,19 @@ class Enrolled:
     state: str
 
 
-def enroll(home: Home, invite: Invite, device_name: str, *, replace: bool, now_ms: int | None = None) -> Enrolled:
+def enroll(
+    home: Home,
+    invite: Invite,
+    device_name: str,
+    *,
+    replace: bool,
+    now_ms: int | None = None,
+    passphrase: str | None = None,
+) -> Enrolled:
     """Makes D, has it certified with the invite, and stores everything. Raises ClientError.
 
-    `replace` gives up the device that this home already holds. `now_ms` defaults to this computer's clock.
+    `replace` gives up the device that this home already holds. `now_ms` defaults to this computer's clock. With a
+    `passphrase` D lies locked on the disk.
     """
     if invite.expires_at_ms <= (time.time_ns() // 1_000_000 if now_ms is None else now_ms):
         raise ClientError(
@@ -51,12 +60,12 @@ def enroll(home: Home, invite: Invite, device_name: str, *, replace: bool, now_m
         key = Ed25519PrivateKey.generate()
         waiting = home.key_path.with_suffix(".new")
         # On disk before the invite is spent: a crash from here on cannot leave a certified key that nobody has.
-        write_private(waiting, private_pem(key))
-        answer = _ask(home, invite, key, device_name)
+        write_private(waiting, key_content(key, passphrase))
+        answer = _ask(home, invite, key, device_name, posture("file" if passphrase is None else "locked_file"))
         return _store(home, invite, key, device_name, answer)
 
 
-def _ask(home: Home, invite: Invite, key: Ed25519PrivateKey, device_name: str) -> Answer:
+def _ask(home: Home, invite: Invite, key: Ed25519PrivateKey, device_name: str, told_posture: dict[str, str]) -> Answer:
     state = KnockState(knock_key=invite.knock_key, day_keys=invite.day_keys)
     knocker = Knocker.of_invite(invite.site, invite.private_key.sign, state)
     context = tls_context_of_memory(invite.site, invite.certificate_pem, invite.private_key_pem, home.path)
@@ -69,7 +78,7 @@ def _ask(home: Home, invite: Invite, key: Ed25519PrivateKey, device_name: str) -
                 "code": invite.code,
                 "csr_pem": signing_request(key),
                 "device_name": device_name,
-                "posture": posture(),
+                "posture": told_posture,
             },
         )
     finally:
@@ -103,11 +112,11 @@ def _store(home: Home, invite: Invite, key: Ed25519PrivateKey, device_name: str,
     return enrolled
 
 
-def posture() -> dict[str, str]:
+def posture(key_storage: str = "file") -> dict[str, str]:
     """What the approver gets to see of this computer."""
     return {
         "os": f"{platform.system()} {platform.release()}"[:80],
-        "key_storage": "file",
+        "key_storage": key_storage,
         "client_version": client_version(),
     }
 

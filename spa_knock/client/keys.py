@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from spa_knock.client.errors import ClientError
 from spa_knock.client.home import read_private
+from spa_knock.client.locked_key import WrongPassphrase, is_locked, lock, unlock
 
 
 def renewal_is_due(certificate: x509.Certificate, site_seconds: float) -> bool:
@@ -38,12 +39,37 @@ def private_pem(key: Ed25519PrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def load_device_key(path: Path) -> Ed25519PrivateKey:
-    """D from its file, which must be ours alone. Raises ClientError."""
+def key_content(key: Ed25519PrivateKey, passphrase: str | None) -> bytes:
+    """What the file of D holds. Raises ClientError for a passphrase that is too short."""
+    if passphrase is None:
+        return private_pem(key)
     try:
-        key = load_pem_private_key(read_private(path), password=None)
+        return lock(key, passphrase)
+    except ValueError as error:
+        raise ClientError("usage", "This passphrase cannot be used", str(error), "Choose a longer one") from None
+
+
+def is_key_locked(path: Path) -> bool:
+    """Whether D needs a passphrase. Raises ClientError when the file is not ours alone."""
+    try:
+        return is_locked(read_private(path))
+    except FileNotFoundError:
+        return False
+
+
+def load_device_key(path: Path, passphrase: str | None = None) -> Ed25519PrivateKey:
+    """D from its file, which must be ours alone. Raises ClientError, `key_locked` when it needs another passphrase."""
+    try:
+        content = read_private(path)
+        if is_locked(content):
+            if passphrase is None:
+                raise key_is_locked()
+            return unlock(content, passphrase)
+        key = load_pem_private_key(content, password=None)
     except FileNotFoundError:
         why = "the file is missing"
+    except WrongPassphrase as error:
+        raise ClientError("key_locked", "The device key stays locked", str(error), "Try again") from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
         why = "the file is damaged"
     else:
@@ -58,6 +84,11 @@ def load_device_key(path: Path) -> Ed25519PrivateKey:
     )
 
 
+def key_is_locked() -> ClientError:
+    """Nothing can be done with a key that nobody has unlocked."""
+    return ClientError("key_locked", "The device key is locked", "it needs its passphrase", "Run: sally login")
+
+
 def bind_of(key: Ed25519PublicKey) -> bytes:
     """What a knock names of the key that will connect: SHA-256 of its DER SubjectPublicKeyInfo."""
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
@@ -69,10 +100,18 @@ def signing_request(key: Ed25519PrivateKey) -> str:
     return request.public_bytes(Encoding.PEM).decode()
 
 
+def first_certificate(pem: str) -> x509.Certificate:
+    """The first certificate of the chain. Raises CertificateError."""
+    try:
+        return x509.load_pem_x509_certificates(pem.encode())[0]
+    except ValueError:
+        raise CertificateError("it is not a certificate") from None
+
+
 def check_device_certificate(pem: str, key: Ed25519PrivateKey) -> x509.Certificate:
     """The first certificate of the chain, which must be for our key. Raises CertificateError."""
+    certificate = first_certificate(pem)
     try:
-        certificate = x509.load_pem_x509_certificates(pem.encode())[0]
         ours = certificate.public_key() == key.public_key()
     except (ValueError, UnsupportedAlgorithm):
         raise CertificateError("it is not a certificate") from None

@@ -3,6 +3,7 @@
 import http
 import http.client
 import json
+import secrets
 import select
 import ssl
 import tempfile
@@ -11,6 +12,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from spa_knock.client.connecting import Trace, connect_within
 from spa_knock.client.errors import ClientError, Exit
@@ -38,9 +42,7 @@ class Answer:
 
 def tls_context(site: Site, certificate_path: Path, key_path: Path) -> ssl.SSLContext:
     """Trusts the site's pinned root and nothing else; speaks TLS 1.3 only; shows our certificate."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_verify_locations(cadata=site.root_pem)
+    context = _context(site)
     context.load_cert_chain(certificate_path, key_path)
     return context
 
@@ -55,6 +57,27 @@ def tls_context_of_memory(site: Site, certificate_pem: str, key_pem: str, folder
         file.write(key_pem + "\n" + certificate_pem)
         file.flush()
         return tls_context(site, Path(file.name), Path(file.name))
+
+
+def tls_context_of_key(site: Site, certificate_path: Path, key: Ed25519PrivateKey, folder: Path) -> ssl.SSLContext:
+    """As `tls_context`, for a key that lies locked on the disk: what the library reads is encrypted under a password
+    that exists here only, and gone when this returns.
+    """
+    password = secrets.token_bytes(32).hex()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password.encode()))
+    context = _context(site)
+    with tempfile.NamedTemporaryFile("wb", dir=folder, prefix=".tls-") as file:
+        file.write(pem)
+        file.flush()
+        context.load_cert_chain(certificate_path, file.name, password)
+    return context
+
+
+def _context(site: Site) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_verify_locations(cadata=site.root_pem)
+    return context
 
 
 class VendorLink:

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from spa_knock.client.errors import ClientError
 from spa_knock.client.fields import (
     FieldError,
@@ -39,15 +41,18 @@ from spa_knock.client.keys import (
     CertificateError,
     bind_of,
     check_device_certificate,
+    is_key_locked,
+    key_is_locked,
     load_device_key,
     renewal_is_due,
 )
 from spa_knock.client.knocking import SSH_DOOR, Knocker
+from spa_knock.client.locked_key import MOST_PASSPHRASE
 from spa_knock.client.session import HeldCertificate, Holder, Session
 from spa_knock.client.silence import causes
 from spa_knock.client.site import Site
 from spa_knock.client.ssh_config import write_ssh_files
-from spa_knock.client.vendor_link import Answer, VendorLink, refusal, tls_context
+from spa_knock.client.vendor_link import Answer, VendorLink, refusal, tls_context_of_key
 
 PART_BYTES = 40_000
 """An answer's body crosses the control socket in parts of this size: base64 of it stays below the framing's limit."""
@@ -58,6 +63,23 @@ _CALLABLE = re.compile(r"/(activation|targets|access-requests|grants)(/[A-Za-z0-
 Message = Mapping[str, object]
 
 
+class _Unlocked:
+    """D in memory, and what works with it."""
+
+    def __init__(self, home: Home, key: Ed25519PrivateKey) -> None:
+        self._home = home
+        self.key = key
+        site = home.enrolment().site
+        self.knocker = Knocker.of_home(home, site, key.sign)
+        context = tls_context_of_key(site, home.certificate_path, key, home.path)
+        self.link = VendorLink(site, self.knocker, bind_of(key.public_key()), context)
+
+    def show_certificate(self) -> None:
+        """Connections show the certificate that lies in the home now."""
+        site = self._home.enrolment().site
+        self.link.use(tls_context_of_key(site, self._home.certificate_path, self.key, self._home.path))
+
+
 class Verbs:
     """The agent's work, apart from its sockets. Safe to use from several threads."""
 
@@ -66,11 +88,8 @@ class Verbs:
         self._holder = holder
         self._preparing = threading.Lock()
         self._just_failed: tuple[Wanted, float, ClientError] | None = None
-        enrolment = home.enrolment()
-        key = load_device_key(home.key_path)
-        self._knocker = Knocker.of_home(home, enrolment.site, key.sign)
-        context = tls_context(enrolment.site, home.certificate_path, home.key_path)
-        self._link = VendorLink(enrolment.site, self._knocker, bind_of(key.public_key()), context)
+        home.enrolment()
+        self._unlocked = None if is_key_locked(home.key_path) else _Unlocked(home, load_device_key(home.key_path))
         self._verbs: Mapping[str, Callable[[Message], list[dict[str, object]]]] = {
             "status": self._status,
             "login": self._login,
@@ -81,6 +100,7 @@ class Verbs:
             "reach": self._reach,
             "silence": self._silence,
             "renew": self._renew,
+            "unlock": self._unlock,
         }
 
     def handle(self, message: Message) -> list[dict[str, object]]:
@@ -100,7 +120,31 @@ class Verbs:
 
     def close(self) -> None:
         self._holder.sign_out()
-        self._link.close()
+        if self._unlocked is not None:
+            self._unlocked.link.close()
+
+    @property
+    def _device(self) -> "_Unlocked":
+        """What works with D. Raises ClientError `key_locked` as long as nobody has unlocked it."""
+        if self._unlocked is None:
+            raise key_is_locked()
+        return self._unlocked
+
+    @property
+    def _knocker(self) -> Knocker:
+        return self._device.knocker
+
+    @property
+    def _link(self) -> VendorLink:
+        return self._device.link
+
+    def _unlock(self, message: Message) -> list[dict[str, object]]:
+        """Holds D in memory from now on; the file stays locked."""
+        with self._preparing:
+            if self._unlocked is None:
+                passphrase = get_text(message, "passphrase", most=MOST_PASSPHRASE)
+                self._unlocked = _Unlocked(self._home, load_device_key(self._home.key_path, passphrase))
+        return [{"type": "unlocked"}]
 
     def _status(self, _message: Message) -> list[dict[str, object]]:
         session = self._holder.current()
@@ -109,6 +153,7 @@ class Verbs:
             "pid": os.getpid(),
             "home": str(self._home.path),
             "signed_in": session is not None,
+            "locked": self._unlocked is None,
         }
         if session is not None:
             idle_left = session.used_at + session.idle_seconds - time.monotonic()
@@ -284,13 +329,10 @@ class Verbs:
     def _take_next_certificate(self) -> None:
         """A renewed certificate is used from a sign-in on: tokens are bound to the one that was shown for them."""
         if self._home.take_next_certificate():
-            site = self._home.enrolment().site
-            self._link.use(tls_context(site, self._home.certificate_path, self._home.key_path))
+            self._device.show_certificate()
 
     def _renew_when_due(self, session: Session) -> bool:
-        certificate = check_device_certificate(
-            self._home.certificate_path.read_text(), load_device_key(self._home.key_path)
-        )
+        certificate = check_device_certificate(self._home.certificate_path.read_text(), self._device.key)
         if not renewal_is_due(certificate, self._holder.site_seconds(session)):
             return False
         try:
@@ -313,7 +355,7 @@ class Verbs:
         knock_key, day_keys = get_bytes(answer, "knock_key_b64", length=32), get_day_keys(answer)
         pem = get_text(answer, "certificate_pem", most=32_768)
         try:
-            certificate = check_device_certificate(pem, load_device_key(self._home.key_path))
+            certificate = check_device_certificate(pem, self._device.key)
         except CertificateError as error:
             raise ClientError(
                 "refused", "The site sent an unusable certificate", str(error), "Tell the plant"

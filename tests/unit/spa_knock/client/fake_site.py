@@ -148,6 +148,7 @@ class FakeSite:
         self.site_key = secrets.token_bytes(32)
         self.devices: dict[str, Device] = {}
         self.expected: dict[bytes, Expected] = {}
+        self.nonces: set[bytes] = set()
         self.invite_code = "code-1"
         self.lock = threading.Lock()
 
@@ -272,6 +273,10 @@ class FakeSite:
                     self.refused.append(type(error).__name__)
 
     def _judge(self, packet: bytes) -> None:
+        # Copies of a knock are shed by their nonce, as the site's kernel does.
+        if packet[8:20] in self.nonces:
+            return
+        self.nonces.add(packet[8:20])
         epoch = epoch_at(self.now_ms() // 1000)
         key = gate_key(day_key(self.site_key, epoch * 600 // 86400), epoch)
         if not gate_matches(key, packet):
@@ -319,13 +324,22 @@ class FakeSite:
                     return
                 proof += data
             nonce = proof_nonce(proof)
-            with self.lock:
-                expected = self.expected.pop(nonce, None)
+            expected = self._take_expected(nonce)
             if expected is None:
                 return
             check_proof(proof, expected.key, nonce, door)
             self.connections += 1
             serve(connection, expected)
+
+    def _take_expected(self, nonce: bytes) -> Expected | None:
+        """What this knock announced. A real door is shut until the knock is judged; this one waits for that instead."""
+        until = time.monotonic() + 0.5
+        while True:
+            with self.lock:
+                expected = self.expected.pop(nonce, None)
+            if expected is not None or time.monotonic() > until:
+                return expected
+            time.sleep(0.005)
 
     def _server_context(self) -> ssl.SSLContext:
         key = Ed25519PrivateKey.generate()

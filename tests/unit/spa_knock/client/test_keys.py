@@ -13,6 +13,8 @@ from spa_knock.client.keys import (
     SessionKey,
     bind_of,
     check_device_certificate,
+    is_key_locked,
+    key_content,
     load_device_key,
     private_pem,
     renewal_is_due,
@@ -82,3 +84,19 @@ def test_a_certificate_is_due_for_renewal_when_half_of_its_life_is_over() -> Non
     begins, ends = certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
     assert not renewal_is_due(certificate, (begins + ends) / 2 - 1)
     assert renewal_is_due(certificate, (begins + ends) / 2 + 1)
+
+
+def test_a_locked_key_opens_with_its_passphrase_and_says_when_it_needs_one(tmp_path: Path) -> None:
+    key, path = Ed25519PrivateKey.generate(), tmp_path / "device.key"
+    write_private(path, key_content(key, "correct horse"))
+    assert is_key_locked(path)
+    assert load_device_key(path, "correct horse").public_key() == key.public_key()
+    for passphrase in (None, "wrong horse"):
+        with pytest.raises(ClientError) as refused:
+            load_device_key(path, passphrase)
+        assert refused.value.code == "key_locked"
+    with pytest.raises(ClientError, match="cannot be used"):
+        key_content(key, "short")
+    write_private(path, key_content(key, None))
+    assert not is_key_locked(path)
+    assert not is_key_locked(tmp_path / "absent")

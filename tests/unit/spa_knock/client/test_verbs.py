@@ -9,9 +9,13 @@ from cryptography.x509.oid import NameOID
 
 from spa_knock.client import verbs
 from spa_knock.client.control import ControlLink
+from spa_knock.client.enrolment import enroll
 from spa_knock.client.errors import ClientError, Exit
 from spa_knock.client.grants import grant_bytes
 from spa_knock.client.home import Home
+from spa_knock.client.invite import parse_invite
+from spa_knock.client.keys import load_device_key
+from spa_knock.client.session import Holder
 from spa_knock.client.verbs import PART_BYTES
 from tests.unit.spa_knock.client.conftest import RunningAgent
 from tests.unit.spa_knock.client.fake_site import HOST_ALIAS, FakeSite
@@ -251,3 +255,27 @@ def test_a_renewal_that_fails_disturbs_no_sign_in(
 
 def _refused(*_: object) -> None:
     raise ClientError("refused", "No", "not now")
+
+
+def test_a_locked_device_does_nothing_until_it_is_unlocked_and_never_lies_open_on_the_disk(
+    site: FakeSite, home: Home
+) -> None:
+    enroll(home, parse_invite(site.invite()), "laptop 7", replace=False, passphrase="correct horse")
+    agent_verbs = verbs.Verbs(home, Holder())
+    message = {"username": "li.wei", "password": "correct horse", "totp": "123456"}
+    assert agent_verbs.handle({"type": "status"})[0]["locked"] is True
+    for refused, passphrase in (
+        (dict(type="login", **message), None),
+        ({"type": "unlock", "passphrase": "wrong horse"}, ""),
+    ):
+        with pytest.raises(ClientError) as error:
+            agent_verbs.handle(refused)
+        assert error.value.code == "key_locked", passphrase
+    agent_verbs.handle({"type": "unlock", "passphrase": "correct horse"})
+    assert agent_verbs.handle({"type": "login", **message})[0]["type"] == "signed_in"
+    key = load_device_key(home.key_path, "correct horse")
+    for path in home.path.rglob("*"):
+        assert not path.is_file() or b"BEGIN PRIVATE KEY" not in path.read_bytes()
+        assert not path.is_file() or key.private_bytes_raw() not in path.read_bytes()
+    assert not list(home.path.glob(".tls-*"))
+    agent_verbs.close()
