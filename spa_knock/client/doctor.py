@@ -67,7 +67,7 @@ def judge_certificate(certificate: x509.Certificate, now: datetime, *, is_locked
     if ends_at <= now:
         return Finding("device key", State.FAILED, f"the certificate ran out on {ends_at:%Y-%m-%d}", "Enrol again")
     if (ends_at - now).days < _WARN_DAYS:
-        return Finding("device key", State.WARNING, until, "Ask the plant for a new invite before that day")
+        return Finding("device key", State.WARNING, until, "Run: sally renew (signed in)")
     return Finding("device key", State.OK, f"{until}; the key is kept in a file{', locked' * is_locked}")
 
 

@@ -1,7 +1,9 @@
 """The real opener and guard in namespaces, with the real client outside; control and gateway are honest stand-ins."""
 
 import base64
+import contextlib
 import hashlib
+import json
 import os
 import socket
 import subprocess
@@ -73,6 +75,10 @@ class KnockLab(Lab):
 
     def __enter__(self) -> "KnockLab":
         super().__enter__()
+        self.stop_opener()
+        self.config.write_text(json.dumps({**json.loads(self.config.read_text()), "knock_ports": list(KNOCK_PORTS)}))
+        self.load()
+        self.start_opener()
         root = Ed25519PrivateKey.generate()
         self.root_pem = cert_pem(certify("root", root.public_key(), ("root", root), authority=True))
         self.audience = audience_of(self.root_pem)
@@ -100,6 +106,7 @@ class KnockLab(Lab):
             *("--opener-socket", str(self.path("guard")), "--control-socket", str(self.control.path)),
             *("--gateway-socket", str(self.gateway.path)),
         )
+        self.orders = self.peer("control")
         self.until(lambda: any(one.get("state") == "armed" for one in self.control.heard))
         return self
 
@@ -117,6 +124,16 @@ class KnockLab(Lab):
         while not condition():
             assert time.monotonic() < end, (self.control.heard[-3:], self.gateway.heard[-2:])
             time.sleep(0.02)
+
+    def shut(self, *addresses: str) -> None:
+        """Close every window of these addresses, and drop connections that nobody took."""
+        for address in addresses:
+            assert self.orders.ask(type="close", door=VENDOR_FACE_DOOR, address=address)["type"] == "done"
+        self.doors.settimeout(0.2)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                self.doors.accept()[0].close()
+        self.doors.settimeout(3)
 
     def counters(self) -> dict[str, int]:
         """What the guard counted, once it has told it again."""
@@ -154,14 +171,19 @@ class KnockLab(Lab):
         """What the client does: rounds of knocks, a connection, the proof. Raises its ClientError at silence."""
         return self.inside(namespace or self.vendor, lambda: self._connected(knocker, site))
 
-    def proves_itself(self, ours: socket.socket) -> str:
-        """Whose connection this is: the device whose announced knock the first 48 bytes prove."""
-        ours.settimeout(5)
-        proof = b""
-        while len(proof) < 48:
-            more = ours.recv(48 - len(proof))
-            assert more, "closed before the proof"
-            proof += more
+    def admitted(self) -> tuple[str, socket.socket]:
+        """The next connection that proves a knock, and its device; a client's spare attempts prove nothing."""
+        while True:
+            ours, _ = self.doors.accept()
+            ours.settimeout(5)
+            proof = b""
+            while len(proof) < 48 and (more := _received(ours, 48 - len(proof))):
+                proof += more
+            if len(proof) == 48:
+                return self._device_of(proof, ours), ours
+            ours.close()
+
+    def _device_of(self, proof: bytes, ours: socket.socket) -> str:
         (expected,) = [one for one in self.gateway.heard if one.get("knock_id") == proof[:12].hex()]
         key = base64.b64decode(str(expected["proof_key_b64"]))
         check_proof(proof, key, proof[:12], VENDOR_FACE_DOOR)
@@ -187,6 +209,13 @@ class KnockLab(Lab):
         soon = time.time_ns() // 1_000_000 + 600_000
         entries = [laptop.entry(not_after_ms=soon, grants=[]) for laptop in self.laptops]
         return roster_message(*entries, expires_at_ms=soon, audience_hex=self.audience.hex())
+
+
+def _received(sock: socket.socket, count: int) -> bytes:
+    try:
+        return sock.recv(count)
+    except ConnectionError:
+        return b""
 
 
 def _plain(text: str) -> object:

@@ -12,7 +12,7 @@ import pytest
 from broker.knock_link.sources import SourceWatch
 from spa_knock.client.errors import ClientError
 from spa_knock.client.silence import causes
-from tests.contract.namespaces import BROKER4, BROKER6, NEIGHBOUR4, VENDOR4, run
+from tests.contract.namespaces import BROKER4, BROKER6, NEIGHBOUR4, NEIGHBOUR6, VENDOR4, VENDOR6, run
 from tests.e2e.knock.rig import KNOCK_PORTS, KnockLab
 
 pytestmark = [
@@ -27,6 +27,12 @@ def lab() -> Iterator[KnockLab]:
     lab = KnockLab()
     with lab:
         yield lab
+
+
+@pytest.fixture(autouse=True)
+def shut(lab: KnockLab) -> None:
+    """Each test begins with shut doors and nobody waiting: a window of the one before would hide a lost knock."""
+    lab.shut(VENDOR4, NEIGHBOUR4, VENDOR6, NEIGHBOUR6)
 
 
 @contextmanager
@@ -54,9 +60,9 @@ def test_the_clients_own_code_gets_in_over_either_family(lab: KnockLab, broker: 
     laptop = lab.laptops[0]
     with lab.connect(*lab.knocker(laptop, broker)) as ours_outside:
         assert ours_outside.getpeername()[0] == broker
-        inside, _ = lab.doors.accept()
-        with inside:
-            assert lab.proves_itself(inside) == laptop.device_id
+        device_id, inside = lab.admitted()
+        inside.close()
+        assert device_id == laptop.device_id
 
 
 @FAMILIES
@@ -68,9 +74,9 @@ def test_two_blocked_ports_of_three_cost_no_second_round_and_another_begins_the_
     with rules(lab, lab.broker, blocked(KNOCK_PORTS[0], KNOCK_PORTS[1])):
         knocks = len([one for one in lab.gateway.heard if one["type"] == "expect"])
         with lab.connect(knocker, site):
-            inside, _ = lab.doors.accept()
-            with inside:
-                assert lab.proves_itself(inside) == laptop.device_id
+            device_id, inside = lab.admitted()
+            inside.close()
+            assert device_id == laptop.device_id
         assert len([one for one in lab.gateway.heard if one["type"] == "expect"]) == knocks + 1
     assert knocker.approaches(site.vendor_face)[0].knock_port != KNOCK_PORTS[0]
 
@@ -78,8 +84,7 @@ def test_two_blocked_ports_of_three_cost_no_second_round_and_another_begins_the_
 def test_copies_of_an_accepted_knock_are_shed_and_nobody_is_blamed(lab: KnockLab) -> None:
     knocker, site = lab.knocker(lab.laptops[1], BROKER4)
     with rules(lab, lab.broker, blocked(KNOCK_PORTS[0])), lab.connect(knocker, site):
-        inside, _ = lab.doors.accept()
-        inside.close()
+        lab.admitted()[1].close()
     lab.counters()
     status = [one for one in lab.control.heard if one["type"] == "status"][-1]
     assert status["refusals"] == []
@@ -130,9 +135,9 @@ def test_an_edge_that_gives_everybody_one_address_still_tells_two_laptops_apart_
         connections: list[tuple[socket.socket, socket.socket]] = []
         for laptop in lab.laptops:
             outside = lab.connect(*lab.knocker(laptop, BROKER4))
-            inside, _ = lab.doors.accept()
+            device_id, inside = lab.admitted()
             connections.append((outside, inside))
-            assert lab.proves_itself(inside) == laptop.device_id
+            assert device_id == laptop.device_id
             assert inside.getpeername()[0].removeprefix("::ffff:") == NEIGHBOUR4 != VENDOR4
         for outside, inside in connections:
             outside.close()
