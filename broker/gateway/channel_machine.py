@@ -9,7 +9,7 @@ from typing import Final, assert_never
 
 from broker.gateway import contract as c
 from broker.gateway.channel_words import blocked_line, not_permitted
-from broker.gateway.contract import Side, Stream
+from broker.gateway.channels import ChannelKind, ExitState, Side, Stream
 from broker.gateway.file_stream import FileRefused, FileStream, FileTransferred, FileTurn
 from broker.gateway.input_gate import Blocked, Entered, Forward, GateMode, Held, InputGate, Step, Wait
 from broker.gateway.permits import SessionPermit
@@ -57,7 +57,7 @@ class ChannelMachine:
     _approved: bool = False
     _paused: set[Side] = field(default_factory=set)
     _client_ended: bool = False
-    _exit: c.ExitState | None = None
+    _exit: ExitState | None = None
     _late_size: c.Resized | None = None
     _from_client: list[bytes | None] = field(default_factory=list)  # None: the engineer's side ends here
     _kept: bytearray = field(default_factory=bytearray)  # judged and let through, but the session was frozen by then
@@ -69,7 +69,7 @@ class ChannelMachine:
         mode = GateMode.OPEN
         if request.terminal is not None:
             mode = GateMode.TERMINAL
-        elif request.kind is c.ChannelKind.SHELL or reads_commands(request.text):
+        elif request.kind is ChannelKind.SHELL or reads_commands(request.text):
             mode = GateMode.LINES
         width = request.terminal.width if request.terminal is not None else 80
         self._gate = InputGate(mode, self.shared.permit.rules, width)
@@ -81,7 +81,7 @@ class ChannelMachine:
         request, permit = self.request, self.shared.permit
         if self._asked:
             return []
-        if request.kind is c.ChannelKind.FILE_TRANSFER:
+        if request.kind is ChannelKind.FILE_TRANSFER:
             if request.files is None or not FILE_CHANNELS & permit.channels:
                 return self._refuse(not_permitted(request.kind), now)
             self._files = request.files(FileRules(permit.channels, permit.rules))
@@ -91,7 +91,7 @@ class ChannelMachine:
         if self.shared.frozen:
             self._delayed = True
             return self.say(self.shared.held_because, now)
-        if request.kind is c.ChannelKind.EXEC and not self._approved:
+        if request.kind is ChannelKind.EXEC and not self._approved:
             verdict = judge_command(permit.rules, request.text, CommandContext())
             if verdict.action is CommandAction.BLOCK:
                 return self._refuse_command(verdict.rule_id or "", verdict.message, now)
@@ -102,14 +102,14 @@ class ChannelMachine:
         commands: list[c.Command] = [self._report("session.channel.opened", kind=request.kind.value)]
         if request.terminal is not None:
             frames.append(self._frame(FrameKind.RESIZE, _size(request.terminal.width, request.terminal.height), now))
-        if request.kind is c.ChannelKind.SHELL:
+        if request.kind is ChannelKind.SHELL:
             frames.append(self._frame(FrameKind.SHELL, b"", now))
         elif self._files is not None:
             frames.append(self._frame(FrameKind.SUBSYSTEM, request.text.encode(), now))
         else:
             frames.append(self._frame(FrameKind.EXEC, request.text.encode(), now))
             commands.append(self._report("session.command.entered", text=request.text))
-        if request.kind is c.ChannelKind.SHELL and request.terminal is not None:
+        if request.kind is ChannelKind.SHELL and request.terminal is not None:
             minutes = max((self.shared.ends_wall_ms - now.wall_ms) // 60_000, 0)
             commands += self.say(f"{permit.account} on {permit.target_name}; recorded; ends in {minutes} min.", now)
         opening = c.OpenChannel(self.number, request.kind, request.text, request.terminal, request.environment)
@@ -307,7 +307,7 @@ class ChannelMachine:
     def _give_up(self) -> list[c.Command]:
         self.over = True
         self.exit_status = STATUS_REFUSED
-        state = c.ExitState(status=STATUS_REFUSED)
+        state = ExitState(status=STATUS_REFUSED)
         return [c.CloseTargetChannel(self.number), c.EndChannel(self.number, state)]
 
     def _blocked(self, step: Blocked, now: c.Moment) -> list[c.Command]:
@@ -342,7 +342,7 @@ class ChannelMachine:
             return self._ends(now)
         return self._steps(self._gate.client_end(), now)
 
-    def exited(self, state: c.ExitState) -> None:
+    def exited(self, state: ExitState) -> None:
         self._exit = state
 
     def closed(self, side: Side, now: c.Moment) -> list[c.Command]:
@@ -351,7 +351,7 @@ class ChannelMachine:
         broken_off = self.finish(now)
         if side is Side.CLIENT:
             return [*broken_off, c.CloseTargetChannel(self.number)] if self._asked else []
-        state = self._exit or c.ExitState()
+        state = self._exit or ExitState()
         self.exit_status = state.status
         words = str(state.status) if state.status is not None else state.signal or ""
         record = c.Record((self._frame(FrameKind.EXIT, words.encode(), now),))

@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from broker.gateway.contract import ChannelKind
+from broker.gateway.channels import ChannelKind
 
 
 def blocked_line(rule_id: str, message: str, dropped_bytes: int = 0) -> str:

@@ -5,35 +5,15 @@ A session is a machine: events in, commands out, in an order that the driver kee
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import Enum, StrEnum
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from broker.gateway.channels import ChannelKind, ExitState, Side, Stream, Terminal
 from broker.gateway.file_stream import FileStreams
 from broker.gateway.permits import Lease, SessionPermit
 
 if TYPE_CHECKING:
     from recorder.frames import Frame
-
-
-class Side(Enum):
-    CLIENT = "client"
-    TARGET = "target"
-
-
-class Stream(Enum):
-    OUTPUT = "output"
-    ERROR = "error"
-
-
-class ChannelKind(StrEnum):
-    """FILE_TRANSFER speaks a file protocol that is read here; FILE_COMMAND is a file copy that is not."""
-
-    SHELL = "shell"
-    EXEC = "exec"
-    FILE_TRANSFER = "file_transfer"
-    FILE_COMMAND = "file_command"
-    SUBSYSTEM = "subsystem"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +22,6 @@ class Moment:
 
     wall_ms: int
     boot_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class Terminal:
-    """A terminal as the client asked for it; sizes in cells and pixels, modes as opcode → value (RFC 4254 §8)."""
-
-    kind: str
-    width: int
-    height: int
-    pixel_width: int = 0
-    pixel_height: int = 0
-    modes: Mapping[int, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ExitState:
-    """How a remote program ended: a status, or a signal name; neither when the target did not say."""
-
-    status: int | None = None
-    signal: str | None = None
-    core_dumped: bool = False
-    message: str = ""
 
 
 # ---------------------------------------------------------------- events

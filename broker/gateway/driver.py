@@ -17,6 +17,7 @@ import structlog
 
 from broker.gateway import contract as c
 from broker.gateway.authority import Authority, RecordingFacts
+from broker.gateway.channels import Side
 from broker.gateway.evidence import Evidence
 from broker.gateway.local_link import PeerRefused, PeerSilent
 from broker.gateway.machine import Phase, SessionMachine
@@ -120,7 +121,7 @@ class SessionDriver:
         self._waiting: deque[c.Command] = deque()
         self._stall: Stall | None = None
         self._channels: deque[int] = deque(maxlen=_MOST_CHANNELS)
-        self._closed_flows: set[tuple[int, c.Side]] = set()
+        self._closed_flows: set[tuple[int, Side]] = set()
         self._live = LiveFeed()
         self._watchers = 0
 
@@ -326,7 +327,7 @@ class SessionDriver:
         _log.error("recording_stalled", session_id=self.session_id, error=error)
         self._around.authority.report(self.session_id, "recordings.recording.stalled", {"error": error})
         for channel in self._channels:
-            for side in c.Side:
+            for side in Side:
                 self._legs.flow(c.Flow(channel, side, open=False))
             # Our own words; they tell nothing of the target, and the recording has the stall's length behind it.
             self._legs.message(c.Message(channel, NO_ROOM_WORDS))
@@ -339,7 +340,7 @@ class SessionDriver:
         self._around.authority.report(self.session_id, "recordings.recording.resumed", {"held_ms": held_ms})
         self._inbox.append(c.RecorderResumed(held_ms))
         for channel in self._channels:
-            for side in c.Side:
+            for side in Side:
                 self._legs.flow(c.Flow(channel, side, open=(channel, side) not in self._closed_flows))
 
     def _finish(self, reason: str, exit_status: int | None, *, broken: bool) -> None:

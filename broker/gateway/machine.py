@@ -13,7 +13,7 @@ from typing import Final, assert_never
 
 from broker.gateway import contract as c
 from broker.gateway.channel_machine import STATUS_REFUSED, ChannelMachine, Shared
-from broker.gateway.contract import Side
+from broker.gateway.channels import Side
 from broker.gateway.permits import SessionPermit
 from recorder.frames import Frame, FrameKind
 

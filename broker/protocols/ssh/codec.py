@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from broker.gateway.contract import ChannelKind
+from broker.gateway.channels import ChannelKind
 
 _ALLOWED_NAME: Final = re.compile(rb"LANG|LC_[A-Z]{1,24}|TERM")
 _ALLOWED_VALUE: Final = re.compile(rb"[A-Za-z0-9_.,:@+-]{0,128}")

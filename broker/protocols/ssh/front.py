@@ -15,6 +15,7 @@ from asyncssh.packet import String
 
 from broker.gateway import contract as c
 from broker.gateway.authority import SshProof
+from broker.gateway.channels import ChannelKind, Side, Terminal
 from broker.gateway.doorway import ProvenConnection
 from broker.gateway.knocks import plain_address
 from broker.gateway.machine import MAX_CHANNELS
@@ -127,7 +128,7 @@ class FrontServer(asyncssh.SSHServer):
     def connection_lost(self, exc: Exception | None) -> None:
         legs = self._connection.legs
         if legs is not None:
-            legs.feed(c.SideGone(c.Side.CLIENT, str(exc) if exc else ""))
+            legs.feed(c.SideGone(Side.CLIENT, str(exc) if exc else ""))
 
 
 class FrontSession(asyncssh.SSHServerSession[bytes]):
@@ -137,8 +138,8 @@ class FrontSession(asyncssh.SSHServerSession[bytes]):
         self._legs = legs
         self._number = 0
         self._channel: asyncssh.SSHServerChannel[bytes] | None = None
-        self._terminal: c.Terminal | None = None
-        self._kind = c.ChannelKind.SHELL
+        self._terminal: Terminal | None = None
+        self._kind = ChannelKind.SHELL
         self._text = ""
         self._started = False
 
@@ -151,7 +152,7 @@ class FrontSession(asyncssh.SSHServerSession[bytes]):
 
     def pty_requested(self, term_type: str, term_size: tuple[int, int, int, int], term_modes: Any) -> bool:
         width, height, pixel_width, pixel_height = (min(size, 0xFFFF) for size in term_size)
-        self._terminal = c.Terminal(
+        self._terminal = Terminal(
             plain_line(term_type)[:64], width, height, pixel_width, pixel_height, dict(term_modes)
         )
         self._legs.set_terminal(self._number)
@@ -175,14 +176,14 @@ class FrontSession(asyncssh.SSHServerSession[bytes]):
         environment: tuple[tuple[str, str], ...] = ()
         if self._channel is not None:
             environment = allowed_environment(self._channel.get_environment_bytes())
-        files = SftpStream if self._kind is c.ChannelKind.FILE_TRANSFER else None
+        files = SftpStream if self._kind is ChannelKind.FILE_TRANSFER else None
         self._legs.feed(c.ChannelRequested(self._number, self._kind, self._text, self._terminal, environment, files))
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
         self._legs.feed(c.ClientBytes(self._number, data))
 
     def eof_received(self) -> bool:
-        self._legs.feed(c.Ended(self._number, c.Side.CLIENT))
+        self._legs.feed(c.Ended(self._number, Side.CLIENT))
         return True
 
     def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:

@@ -13,7 +13,7 @@ import asyncssh
 from asyncssh.constants import EXTENDED_DATA_STDERR
 
 from broker.gateway import contract as c
-from broker.gateway.contract import Side, Stream
+from broker.gateway.channels import ChannelKind, ExitState, Side, Stream, Terminal
 from broker.gateway.driver import TargetRefused
 from broker.gateway.permits import Lease
 from broker.protocols.ssh import options
@@ -198,12 +198,12 @@ class SshLegs:
         if back is None:
             raise TargetRefused("target_left", "the connection is gone")
         terminal = command.terminal
-        is_exec = command.kind is c.ChannelKind.EXEC
+        is_exec = command.kind is ChannelKind.EXEC
         try:
             channel, _ = await back.create_session(
                 lambda: _BackSession(self, number),
                 command.text if is_exec else None,
-                subsystem=command.text if command.kind is c.ChannelKind.FILE_TRANSFER else None,
+                subsystem=command.text if command.kind is ChannelKind.FILE_TRANSFER else None,
                 env=dict(command.environment),
                 request_pty="force" if terminal is not None else False,
                 term_type=terminal.kind if terminal is not None else None,
@@ -247,7 +247,7 @@ class SshLegs:
 
     def refuse(self, command: c.Refuse) -> None:
         self.message(c.Message(command.channel, f"Sallyport: {command.message}"))
-        self.end_channel(c.EndChannel(command.channel, c.ExitState(status=command.status)))
+        self.end_channel(c.EndChannel(command.channel, ExitState(status=command.status)))
 
     def message(self, command: c.Message) -> None:
         """On a terminal in its own stream, so that it keeps its place among the target's output; without one on
@@ -350,7 +350,7 @@ def limit_reads(transport: object) -> None:
         transport.max_size = options.READ_BYTES
 
 
-def _size(terminal: c.Terminal) -> tuple[int, int, int, int]:
+def _size(terminal: Terminal) -> tuple[int, int, int, int]:
     return terminal.width, terminal.height, terminal.pixel_width, terminal.pixel_height
 
 
@@ -383,10 +383,10 @@ class _BackSession(asyncssh.SSHClientSession[bytes]):
         return True
 
     def exit_status_received(self, status: int) -> None:
-        self._legs.feed(c.TargetExited(self._number, c.ExitState(status=status)))
+        self._legs.feed(c.TargetExited(self._number, ExitState(status=status)))
 
     def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:  # noqa: FBT001
-        state = c.ExitState(signal=plain_line(signal)[:32], core_dumped=core_dumped, message=plain_line(msg)[:512])
+        state = ExitState(signal=plain_line(signal)[:32], core_dumped=core_dumped, message=plain_line(msg)[:512])
         self._legs.feed(c.TargetExited(self._number, state))
 
     def pause_writing(self) -> None:

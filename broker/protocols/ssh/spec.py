@@ -1,6 +1,6 @@
 """What SSH is to the rest of the broker."""
 
-from broker.gateway.contract import ChannelKind
+from broker.gateway.channels import ChannelKind
 from broker.gateway.spec import ProtocolSpec
 from broker.policy.file_rules import FILE_DOWNLOAD, FILE_UPLOAD
 from broker.protocols.ssh.options import OPTIONS

@@ -6,7 +6,7 @@ import pytest
 
 from broker.gateway import contract as c
 from broker.gateway.channel_machine import ChannelMachine, Shared
-from broker.gateway.contract import ChannelKind, Side, Stream
+from broker.gateway.channels import ChannelKind, ExitState, Side, Stream, Terminal
 from broker.gateway.file_stream import Direction, FileRefused, FileTransferred, FileTurn
 from broker.gateway.permits import SessionPermit
 from broker.gateway.testing import permit_json
@@ -17,7 +17,7 @@ NOW = c.Moment(1_000, 2_000_000)
 
 def channel(kind: ChannelKind = ChannelKind.EXEC, text: str = "cat", *, terminal: bool = False) -> ChannelMachine:
     shared = Shared(SessionPermit.from_json(permit_json()), started_us=0)
-    size = c.Terminal("xterm", 80, 24) if terminal else None
+    size = Terminal("xterm", 80, 24) if terminal else None
     one = ChannelMachine(1, c.ChannelRequested(1, kind, text, size), shared)
     one.start(NOW)
     one.opened(NOW)
@@ -115,7 +115,7 @@ MOVED = FileTransferred(Direction.UP, "/x", 5, "ab", complete=True, sequential=T
 
 def file_channel(files: Files) -> ChannelMachine:
     shared = Shared(SessionPermit.from_json(permit_json()), started_us=0)
-    terminal = c.Terminal("xterm", 80, 24)
+    terminal = Terminal("xterm", 80, 24)
     request = c.ChannelRequested(1, ChannelKind.FILE_TRANSFER, "sftp", terminal, files=lambda rules: files)
     one = ChannelMachine(1, request, shared)
     record, report, opening = one.start(NOW)
@@ -170,7 +170,7 @@ def test_a_stream_that_cannot_be_read_ends_its_channel_and_tells_what_was_open()
     files.turns = [FileTurn(broken="nonsense")]
     commands = one.client_bytes(b"x", NOW)
     assert one.over
-    assert commands[-2:] == [c.CloseTargetChannel(1), c.EndChannel(1, c.ExitState(status=126))]
+    assert commands[-2:] == [c.CloseTargetChannel(1), c.EndChannel(1, ExitState(status=126))]
     assert any(isinstance(x, c.Report) and x.code == "session.file.transferred" for x in commands)
     assert any(isinstance(x, c.Message) and "nonsense" in x.text for x in commands)
 

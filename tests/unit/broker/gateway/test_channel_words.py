@@ -3,7 +3,7 @@
 import pytest
 
 from broker.gateway.channel_words import blocked_line, not_permitted
-from broker.gateway.contract import ChannelKind
+from broker.gateway.channels import ChannelKind
 
 
 @pytest.mark.parametrize("kind", ChannelKind)

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from broker.gateway import contract as c
 from broker.gateway.authority import Authority
-from broker.gateway.contract import ChannelKind, Side
+from broker.gateway.channels import ChannelKind, Side
 from broker.gateway.driver import SessionDriver, Surroundings, TargetRefused
 from broker.gateway.evidence import Evidence
 from broker.gateway.permits import Admission, Lease, SessionPermit

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.gateway import contract as c
-from broker.gateway.contract import ChannelKind, Side, Stream
+from broker.gateway.channels import ChannelKind, ExitState, Side, Stream, Terminal
 from broker.gateway.machine import MAX_CHANNELS, Phase, SessionMachine
 from broker.gateway.permits import Lease, Secret, SessionPermit
 from broker.gateway.testing import permit_json
@@ -19,7 +19,7 @@ from tests.unit.broker.protocols.ssh.sftp_packets import INIT, PUT, VERSION, pac
 START = c.Moment(1_000_000, 50_000_000)
 PERMIT = replace(SessionPermit.from_json(permit_json()), not_after_ms=START.wall_ms + 3_600_000)
 LEASE = Lease("lse_1", "10.0.0.1", 22, "ssh-ed25519 AAAA", "root", "password", Secret("x"))
-TERMINAL = c.Terminal("xterm", 80, 24)
+TERMINAL = Terminal("xterm", 80, 24)
 
 
 def later(seconds: float) -> c.Moment:
@@ -159,10 +159,10 @@ def test_a_line_shell_ends_at_a_blocked_line() -> None:
 def test_the_exit_status_follows_all_output() -> None:
     session = Session().live()
     session.do(c.ChannelRequested(1, ChannelKind.EXEC, "date"), c.ChannelOpened(1))
-    assert session.do(c.TargetExited(1, c.ExitState(status=3))) == []
+    assert session.do(c.TargetExited(1, ExitState(status=3))) == []
     assert of(c.Send, session.do(c.TargetBytes(1, b"tail")))
     commands = session.do(c.ChannelClosed(1, Side.TARGET))
-    assert commands[-1] == c.EndChannel(1, c.ExitState(status=3))
+    assert commands[-1] == c.EndChannel(1, ExitState(status=3))
     close = session.do(c.SideGone(Side.CLIENT))[-1]
     assert close == c.Close("client_left", "", 3, broken=False)
 
@@ -187,7 +187,7 @@ def test_a_resize_reaches_the_target_in_every_phase_of_its_channel() -> None:
     session.do(c.Leased(LEASE))
     (opening,) = of(c.OpenChannel, session.do(c.Dialed()))
     assert isinstance(opening, c.OpenChannel)
-    assert opening.terminal == c.Terminal("xterm", 90, 30)
+    assert opening.terminal == Terminal("xterm", 90, 30)
     assert session.do(c.Resized(1, 100, 40)) == []
     assert c.Resize(1, 100, 40, 0, 0) in session.do(c.ChannelOpened(1))
     assert kinds(session.do(c.Resized(1, 70, 20))) == [c.Record, c.Resize]
@@ -280,8 +280,8 @@ def test_held_input_goes_in_order_once_it_may_and_output_was_never_held() -> Non
 def test_a_program_may_end_while_input_is_held() -> None:
     session = Session().live()
     session.do(c.ChannelRequested(1, ChannelKind.EXEC, "cat"), c.ChannelOpened(1), c.Frozen("wait"))
-    commands = session.do(c.TargetExited(1, c.ExitState(status=0)), c.ChannelClosed(1, Side.TARGET))
-    assert commands[-1] == c.EndChannel(1, c.ExitState(status=0))
+    commands = session.do(c.TargetExited(1, ExitState(status=0)), c.ChannelClosed(1, Side.TARGET))
+    assert commands[-1] == c.EndChannel(1, ExitState(status=0))
 
 
 def test_an_enter_that_was_judged_when_input_froze_is_not_sent_before_the_thaw() -> None:
@@ -481,7 +481,7 @@ EVENTS = st.one_of(
     st.builds(c.Resized, NUMBERS, st.integers(0, 300), st.integers(0, 100)),
     st.builds(c.Signalled, NUMBERS, st.just("INT")),
     st.builds(c.Broken, NUMBERS, st.just(5)),
-    st.builds(c.TargetExited, NUMBERS, st.just(c.ExitState(status=1))),
+    st.builds(c.TargetExited, NUMBERS, st.just(ExitState(status=1))),
     st.builds(c.ChannelClosed, NUMBERS, st.sampled_from(Side)),
     st.builds(c.TimerFired, NUMBERS, st.integers(1, 6)),
     st.builds(c.HoldDecided, NUMBERS, st.booleans()),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.gateway.contract import ChannelKind
+from broker.gateway.channels import ChannelKind
 from broker.protocols.ssh.codec import allowed_environment, exec_kind, plain_line, subsystem_kind
 
 

@@ -12,6 +12,7 @@ from asyncssh.public_key import CERT_TYPE_USER
 
 from broker.gateway import contract as c
 from broker.gateway.authority import SshProof
+from broker.gateway.channels import ChannelKind, Terminal
 from broker.gateway.doorway import ProvenConnection
 from broker.gateway.machine import MAX_CHANNELS
 from broker.gateway.permits import Denial
@@ -160,8 +161,8 @@ async def test_a_request_becomes_one_event_with_what_may_pass() -> None:
     assert session.exec_requested("scp -t /x")
     assert fed == []  # not before asyncssh has answered the request
     session.session_started()
-    terminal = c.Terminal("xterm ", 80, 24, 0, 65_535, {1: 3})
-    assert fed == [c.ChannelRequested(1, c.ChannelKind.FILE_COMMAND, "scp -t /x", terminal, (("LANG", "C"),))]
+    terminal = Terminal("xterm ", 80, 24, 0, 65_535, {1: 3})
+    assert fed == [c.ChannelRequested(1, ChannelKind.FILE_COMMAND, "scp -t /x", terminal, (("LANG", "C"),))]
 
 
 async def test_an_empty_command_is_a_shell() -> None:
@@ -172,4 +173,4 @@ async def test_an_empty_command_is_a_shell() -> None:
     session.connection_made(Channel({}))  # type: ignore[arg-type]
     session.exec_requested("")
     session.session_started()
-    assert fed == [c.ChannelRequested(1, c.ChannelKind.SHELL)]
+    assert fed == [c.ChannelRequested(1, ChannelKind.SHELL)]

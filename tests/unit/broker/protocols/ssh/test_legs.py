@@ -8,7 +8,7 @@ import pytest
 from asyncssh.constants import EXTENDED_DATA_STDERR
 
 from broker.gateway import contract as c
-from broker.gateway.contract import Side, Stream
+from broker.gateway.channels import ExitState, Side, Stream
 from broker.gateway.driver import TargetRefused
 from broker.gateway.permits import Lease
 from broker.gateway.testing import lease_json
@@ -141,8 +141,8 @@ async def test_output_of_one_turn_is_one_event_and_keeps_its_order() -> None:
 async def test_no_event_overtakes_output_that_came_before_it() -> None:
     rig = Rig()
     rig.legs.target_bytes(1, b"tail", Stream.OUTPUT)
-    rig.legs.feed(c.TargetExited(1, c.ExitState(status=0)))
-    assert rig.fed == [c.TargetBytes(1, b"tail"), c.TargetExited(1, c.ExitState(status=0))]
+    rig.legs.feed(c.TargetExited(1, ExitState(status=0)))
+    assert rig.fed == [c.TargetBytes(1, b"tail"), c.TargetExited(1, ExitState(status=0))]
 
 
 async def test_commands_reach_their_channels() -> None:
@@ -151,9 +151,9 @@ async def test_commands_reach_their_channels() -> None:
     rig.legs.send(c.Send(1, Side.CLIENT, b"err", Stream.ERROR))
     rig.legs.send(c.Send(1, Side.TARGET, b"in"))
     rig.legs.send_end(c.SendEnd(1, Side.TARGET))
-    rig.legs.end_channel(c.EndChannel(1, c.ExitState(status=3)))
-    rig.legs.end_channel(c.EndChannel(1, c.ExitState(signal="KILL", core_dumped=True, message="m")))
-    rig.legs.end_channel(c.EndChannel(1, c.ExitState()))
+    rig.legs.end_channel(c.EndChannel(1, ExitState(status=3)))
+    rig.legs.end_channel(c.EndChannel(1, ExitState(signal="KILL", core_dumped=True, message="m")))
+    rig.legs.end_channel(c.EndChannel(1, ExitState()))
     assert rig.front.told == [
         (b"out", None),
         (b"err", EXTENDED_DATA_STDERR),
@@ -171,7 +171,7 @@ async def test_a_channel_that_is_gone_harms_nobody() -> None:
     rig.legs.send(c.Send(1, Side.TARGET, b"in"))
     rig.legs.send_end(c.SendEnd(1, Side.CLIENT))
     rig.legs.message(c.Message(1, "x"))
-    rig.legs.end_channel(c.EndChannel(1, c.ExitState(status=0)))
+    rig.legs.end_channel(c.EndChannel(1, ExitState(status=0)))
     rig.legs.send(c.Send(9, Side.CLIENT, b"out"))
 
 
