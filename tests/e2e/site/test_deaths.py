@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
+from broker.app.settings import load
+from broker.sessions.events import ReportGap
 from deploy.demo import netns
 from deploy.demo.lab import BROKER, BROKER_VENDOR_ADDRESS, VENDOR
 from deploy.demo.people import WU
@@ -16,6 +19,8 @@ from deploy.demo.site import SSH_PORT, TLS_PORT
 from tests.e2e.site.world import ADA, BEN, SECONDS, World, answers, set_up, wait_until
 
 pytestmark = pytest.mark.netns
+
+GAP = ReportGap.code
 
 
 def _doors_are_shut(world: World) -> None:
@@ -36,7 +41,7 @@ def _ended_and_reconciled(world: World, session: dict[str, object], state: str) 
     session_id = text_of(session, "id")
     assert len(world.events("sessions.session.ended", session_id)) == 1
     world.recording_is(session, state)
-    assert world.events("gateway.reports.gap") == []
+    assert world.events(GAP) == []
     world.trail_is_whole()
 
 
@@ -195,6 +200,38 @@ def test_a_hanging_control_counts_as_gone(world: World) -> None:
         assert answers(shell, "back")
         shell.type("exit\n")
         shell.wait(SECONDS)
+
+
+def test_a_number_that_is_missing_from_the_spool_alarms(world: World) -> None:
+    """After those that want no gap in the trail."""
+    processes = world.processes
+    spool = Path(load(world.site.config).site.state_dir) / "gateway" / "spool.jsonl"
+    with world.shell(ADA) as shell:
+        session = world.live(ADA)
+        processes.keep_dead()
+        try:
+            processes.kill("control")
+            for _ in range(2):
+                shell.type("rm -rf /srv/data\n")
+                shell.expect("blocked", SECONDS)
+            gateway = processes.kill("gateway")
+            assert shell.wait(SECONDS) == 255
+            wait_until(lambda: processes.pid("gateway") != gateway or _is_dead(gateway), "the gateway is dead")
+            lines = spool.read_text().splitlines(keepends=True)
+            first = next(line for line in lines if "command.blocked" in line)
+            spool.write_text("".join(line for line in lines if line is not first))
+        finally:
+            processes.go_on()
+        world.all_is_well()
+    (gap,) = wait_until(lambda: world.events(GAP), "the gap is told")
+    assert gap["params"]["got_seq"] == gap["params"]["expected_seq"] + 1  # type: ignore[index]
+    assert len(world.events("sessions.command.blocked", text_of(session, "id"))) == 1
+    wait_until(lambda: world.ssh(ADA, "true").returncode == 0, "everybody can come in again")
+
+
+def _is_dead(pid: int) -> bool:
+    """Also as a zombie that its stopped supervisor has not buried."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def test_the_death_of_the_supervisor_ends_nothing(world: World) -> None:

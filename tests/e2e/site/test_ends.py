@@ -11,7 +11,7 @@ from deploy.demo.lab import PLANT
 from deploy.demo.people import ADMIN, LIN, ZHAO
 from deploy.demo.plant_api import text_of
 from deploy.demo.terminal import Terminal
-from tests.e2e.site.world import ADA, BEN, NAME, PROMPT, SECONDS, World, answers, wait_until
+from tests.e2e.site.world import ADA, BEN, KELLER, NAME, PROMPT, SECONDS, World, answers, wait_until
 
 pytestmark = pytest.mark.netns
 
@@ -134,11 +134,14 @@ def _person(world: World) -> str:
 
 
 def test_a_suspended_persons_session_ends_and_they_are_out(world: World) -> None:
-    """Last: nobody brings Ben back."""
-    with world.shell(BEN) as shell:
-        session = world.live(BEN)
+    """Keller's account: nobody brings it back."""
+    keller = KELLER.username
+    world.settle(keller)
+    world.grant(keller)
+    with world.shell(keller) as shell:
+        session = world.live(keller)
         people = world.console(ADMIN).items("/people")
-        ben = next(text_of(one, "id") for one in people if one["username"] == BEN)
-        _both_legs_die(world, shell, lambda: world.console(ADMIN).post(f"/people/{ben}/suspend"))
+        person = next(text_of(one, "id") for one in people if one["username"] == keller)
+        _both_legs_die(world, shell, lambda: world.console(ADMIN).post(f"/people/{person}/suspend"))
     assert world.closed(session)["end_reason"] == "person_suspended"
-    assert world.ssh(BEN, "true").returncode == 255
+    assert world.ssh(keller, "true").returncode == 255

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from broker.sessions.events import ReportGap
 from deploy.demo.plant_api import text_of
 from tests.contract import postgres
 from tests.e2e.site.street import StreetLab
@@ -59,6 +60,6 @@ def test_a_session_outlives_its_database_and_its_events_arrive_once(
     session_id = text_of(session, "id")
     for code in ("sessions.command.blocked", "sessions.session.started", "sessions.session.ended"):
         assert len(world.events(code, session_id)) == 1, code
-    assert world.events("gateway.reports.gap") == []
+    assert world.events(ReportGap.code) == []
     world.recording_is(session, "sealed")
     world.trail_is_whole()

@@ -204,7 +204,9 @@ class World:
     # -- the engineers
 
     def settle(self, username: str) -> None:
-        """An engineer's account, enrolled and trusted laptop, signed in, with ssh set up."""
+        """An engineer's account, enrolled and trusted laptop, signed in, with ssh set up; once."""
+        if self.engineers[username].activated:
+            return
         person, desk = self.engineers[username], self.desks[username]
         token = self._keller_token if username == KELLER.username else self._new_account(person)
         people = self.console(LIN).items("/people")
