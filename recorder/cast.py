@@ -67,7 +67,9 @@ def to_asciicast_v2(
                 markers += 1
                 if markers <= most_markers:
                     yield from _event(frame.at_us, "m", _label(frame.data))
-            case FrameKind.INPUT | FrameKind.EXEC | FrameKind.SHELL | FrameKind.EXIT | FrameKind.EOF:
+            case FrameKind.EXEC | FrameKind.SHELL | FrameKind.EXIT | FrameKind.EOF:
+                pass
+            case FrameKind.INPUT | FrameKind.MASKED_INPUT | FrameKind.ECHOED_INPUT:
                 pass
             case _:
                 assert_never(frame.kind)

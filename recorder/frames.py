@@ -33,6 +33,8 @@ class FrameKind(IntEnum):
     NOTE = 8
     EOF = 9
     SUBSYSTEM = 10
+    MASKED_INPUT = 11
+    ECHOED_INPUT = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class Frame:
     `channel` numbers the session's channels; `at_us` is microseconds since the recording began, by a monotonic clock.
     `data` is the bytes as seen for OUTPUT, ERROR_OUTPUT and INPUT, `b"80x24"` for RESIZE, the command for EXEC, the
     decimal status for EXIT and a JSON object for NOTE. SUBSYSTEM (data: its name, `b"sftp"`) says that the channel
-    carries a protocol of programs and not a terminal's text.
+    carries a protocol of programs and not a terminal's text. MASKED_INPUT is what was typed at a terminal, sealed by
+    `masking.Mask`; ECHOED_INPUT repeats keys in clear once the screen has shown them.
     """
 
     kind: FrameKind

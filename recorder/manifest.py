@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from struct import Struct
 from typing import Final
@@ -29,6 +29,7 @@ TAG_BROKEN: Final = 0x58
 
 _CIPHER: Final = "AES-256-GCM"
 _SCHEME: Final = "X25519-HKDF-SHA256-AES-256-GCM"
+_MASK_SCHEME: Final = "XOR-2 X25519-HKDF-SHA256-AES-256-GCM"
 _DOMAIN: Final = b"sallyport recording signature v1\0"
 
 _COUNTS: Final = Struct(">B3xQQQQ32s")
@@ -80,12 +81,16 @@ class Opening:
     header: RecordingHeader
     signing_public: bytes
     key: SealedKey
+    mask_parts: tuple[SealedKey, SealedKey] | None = None
 
     def encode(self, sign: Sign) -> bytes:
         """Prefix, JSON and signature. Raises `RecordingError("header_too_large")` above 64 KiB of JSON."""
+        version: dict[str, object] = {"v": 1}
+        if self.mask_parts is not None:
+            version = {"v": 2, "mask": {"scheme": _MASK_SCHEME, "parts": [_key_json(one) for one in self.mask_parts]}}
         text = json.dumps(
             {
-                "v": 1,
+                **version,
                 "recording_id": self.header.recording_id,
                 "session_id": self.header.session_id,
                 "created_at_ms": self.header.created_at_ms,
@@ -95,12 +100,7 @@ class Opening:
                 "labels": self.header.labels,
                 "cipher": _CIPHER,
                 "signing_public_b64": _b64(self.signing_public),
-                "key": {
-                    "scheme": _SCHEME,
-                    "recipient_public_b64": _b64(self.key.recipient_public),
-                    "ephemeral_public_b64": _b64(self.key.ephemeral_public),
-                    "sealed_b64": _b64(self.key.sealed),
-                },
+                "key": {"scheme": _SCHEME, **_key_json(self.key)},
             },
             sort_keys=True,
             ensure_ascii=False,
@@ -129,7 +129,7 @@ def decode_opening(signed: bytes, signature: bytes) -> Opening:
     """
     try:
         value = json.loads(signed[PREFIX_BYTES:].decode())
-        if (value["v"], value["cipher"], value["key"]["scheme"]) != (1, _CIPHER, _SCHEME):
+        if value["v"] not in (1, 2) or (value["cipher"], value["key"]["scheme"]) != (_CIPHER, _SCHEME):
             raise DamagedRecordingError("unsupported", "the recording needs a newer reader")
         numbers = [value[name] for name in ("created_at_ms", "width", "height")]
         texts = [value[name] for name in ("recording_id", "session_id", "protocol")]
@@ -141,11 +141,8 @@ def decode_opening(signed: bytes, signature: bytes) -> Opening:
         header = RecordingHeader(
             texts[0], texts[1], numbers[0], texts[2], width=numbers[1], height=numbers[2], labels=labels
         )
-        key = value["key"]
-        sealed = SealedKey(
-            _unb64(key["recipient_public_b64"]), _unb64(key["ephemeral_public_b64"]), _unb64(key["sealed_b64"])
-        )
-        opening = Opening(header, _unb64(value["signing_public_b64"]), sealed)
+        mask_parts = _mask_parts(value["mask"]) if value["v"] == 2 else None
+        opening = Opening(header, _unb64(value["signing_public_b64"]), _key_of(value["key"]), mask_parts)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedRecordingError("flipped", "the header is not readable") from error
     try:
@@ -153,6 +150,29 @@ def decode_opening(signed: bytes, signature: bytes) -> Opening:
     except DamagedRecordingError as error:
         raise DamagedRecordingError("flipped", "the header was altered: its signature does not match") from error
     return opening
+
+
+def _key_json(key: SealedKey) -> dict[str, str]:
+    return {
+        "recipient_public_b64": _b64(key.recipient_public),
+        "ephemeral_public_b64": _b64(key.ephemeral_public),
+        "sealed_b64": _b64(key.sealed),
+    }
+
+
+def _key_of(value: Mapping[str, object]) -> SealedKey:
+    return SealedKey(
+        _unb64(value["recipient_public_b64"]), _unb64(value["ephemeral_public_b64"]), _unb64(value["sealed_b64"])
+    )
+
+
+def _mask_parts(value: Mapping[str, object]) -> tuple[SealedKey, SealedKey]:
+    if value["scheme"] != _MASK_SCHEME:
+        raise DamagedRecordingError("unsupported", "the recording needs a newer reader")
+    parts = value["parts"]
+    if not isinstance(parts, list) or len(parts) != 2:
+        raise ValueError("a mask has two parts")
+    return _key_of(parts[0]), _key_of(parts[1])
 
 
 def _b64(data: bytes) -> str:

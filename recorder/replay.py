@@ -8,9 +8,10 @@ from recorder.batches import Batch
 from recorder.continuity import Continuity
 from recorder.errors import DamagedRecordingError
 from recorder.frames import Frame
+from recorder.keyframes import Place
 from recorder.manifest import RecordingHeader
 from recorder.report import Report, State
-from recorder.seal import BatchCipher, open_data_key
+from recorder.seal import BatchCipher, next_chain, open_data_key
 from recorder.verify import verify
 from recorder.walk import SignedRecord, read_front, read_records
 
@@ -24,6 +25,27 @@ class Recording:
     header: RecordingHeader
     _cipher: BatchCipher = field(repr=False)
 
+    def placed_frames(self) -> Iterator[tuple[Frame, Place]]:
+        """As `frames`, each with the place of its batch, for `frames_from`."""
+        yield from self._read()
+
+    def frames_from(self, place: Place) -> Iterator[Frame]:
+        """The frames from this batch on, without reading what stands before. `place` is from `placed_frames`.
+
+        Raises `DamagedRecordingError` where a batch does not decrypt behind this place's chain.
+        """
+        with self.path.open("rb", buffering=1 << 16) as stream:
+            number, chain = place.batch, place.chain
+            for _, record in read_records(stream, place.offset, self.report.bytes):
+                if isinstance(record, SignedRecord):
+                    continue
+                if not isinstance(record, Batch) or record.prelude.number != number:
+                    raise DamagedRecordingError(
+                        "flipped", "the recording changed since its index was made", batch=number
+                    )
+                yield from record.open(self._cipher, chain)
+                number, chain = number + 1, next_chain(chain, record.digest)
+
     def frames(self) -> Iterator[Frame]:
         """Every frame of every good batch, in order; one batch in memory at a time.
 
@@ -31,13 +53,19 @@ class Recording:
         batch. An open, torn or broken file ends after its last whole batch; `report.state` tells. Frames written after
         the file was opened are not included.
         """
+        for frame, _ in self._read():
+            yield frame
+
+    def _read(self) -> Iterator[tuple[Frame, Place]]:
         with self.path.open("rb", buffering=1 << 18) as stream:
             front = read_front(stream)
             followed = Continuity(front.opening, front.header_sha256, front.end)
-            for _, record in read_records(stream, front.end, self.report.bytes):
+            for offset, record in read_records(stream, front.end, self.report.bytes):
                 if isinstance(record, Batch):
                     followed.check_order(record)
-                    yield from record.open(self._cipher, followed.chain)
+                    place = Place(offset, followed.batches + 1, followed.frames + 1, followed.chain)
+                    for frame in record.open(self._cipher, followed.chain):
+                        yield frame, place
                     followed.take_batch(record)
                 elif isinstance(record, SignedRecord):
                     followed.take_signed(record.tag, record.data)

@@ -18,6 +18,7 @@ from recorder.batches import DIGEST_BYTES, PRELUDE_BYTES, seal_batch
 from recorder.errors import RecordingError
 from recorder.frames import FRAME_HEAD_BYTES, MAX_BATCH_BYTES, Frame
 from recorder.manifest import BROKEN_BYTES, HEAD_BYTES, Counts, Head, Opening, RecordingHeader, sign_head, sign_sealed
+from recorder.masking import Mask
 from recorder.room import free_room, hold_room
 from recorder.seal import KEY_BYTES, SIGNATURE_BYTES, TAG_BYTES, BatchCipher, Random, Signer, next_chain, seal_data_key
 
@@ -96,13 +97,14 @@ class RecordingWriter:
         now_ms: int,
         random: Random,
         settings: WriterSettings | None = None,
+        mask: Mask | None = None,
     ) -> "RecordingWriter":
         """Make the file (mode 0600, it must not exist) with its header, forced to disk together with its folder.
 
         `now_ms` is the wall clock at frame time zero and becomes the header's `created_at_ms`. `random` gives the
-        signing key, the data key and the ephemeral key and is `os.urandom` outside tests. The file stays locked while
-        it is written. Raises `RecordingError` (`not_created`, `bad_recipient`, `header_too_large`) and then leaves no
-        file behind.
+        signing key, the data key and the ephemeral key and is `os.urandom` outside tests. `mask`: the
+        header carries its parts; its frames are sealed by the caller. The file stays locked while it is written.
+        Raises `RecordingError` (`not_created`, `bad_recipient`, `header_too_large`) and then leaves no file behind.
         """
         signer = Signer.generate(random)
         data_key = random(KEY_BYTES)
@@ -110,7 +112,9 @@ class RecordingWriter:
             sealed_key = seal_data_key(data_key, recipient_public, header.recording_id, random)
         except ValueError as error:
             raise RecordingError("bad_recipient", "the key to seal the recording to is not usable") from error
-        front = Opening(replace(header, created_at_ms=now_ms), signer.public, sealed_key).encode(signer.sign)
+        front = Opening(
+            replace(header, created_at_ms=now_ms), signer.public, sealed_key, None if mask is None else mask.parts
+        ).encode(signer.sign)
         try:
             # The group may read: the folder gives the file the group of whoever replays it.
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o640)

@@ -83,6 +83,13 @@ def get(session: ConsoleSession, path: str) -> bytes:
         return _content(_ask(connection, "GET", f"/api/v1{path}", None, {"Cookie": f"{_COOKIE}={session.cookie}"}))
 
 
+def post(session: ConsoleSession, path: str, body: object) -> bytes:
+    """Ask for something to be done; path begins below /api/v1."""
+    headers = {"Cookie": f"{_COOKIE}={session.cookie}", "X-CSRF-Token": session.csrf_token}
+    with contextlib.closing(_connection(session.console, session.root_pem)) as connection:
+        return _content(_ask(connection, "POST", f"/api/v1{path}", json.dumps(body).encode(), headers))
+
+
 def sign_out(session: ConsoleSession) -> None:
     """End the session at the console."""
     headers = {"Cookie": f"{_COOKIE}={session.cookie}", "X-CSRF-Token": session.csrf_token}

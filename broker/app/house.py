@@ -31,7 +31,10 @@ from broker.knock_link.facts import Knocks
 from broker.knock_link.service import KnockLinkService
 from broker.knock_link.sources import SourceWatch
 from broker.recordings import api as recordings_api
+from broker.recordings import replay_api, unmask_api
+from broker.recordings.replaying import Replaying
 from broker.recordings.service import RecordingService
+from broker.recordings.unmasking import Unmasking
 from broker.sessions import api as sessions_api
 from broker.sessions.authority import AuthorityServer
 from broker.sessions.live import Door, LiveSessions
@@ -63,6 +66,7 @@ class House:
     requests: AccessRequestService
     grants: GrantService
     recordings: RecordingService
+    replaying: Replaying
     sessions: SessionsService
     live: LiveSessions
     watching: Watching
@@ -86,6 +90,8 @@ class House:
             grants_api.plant_router(self.grants, access),
             sessions_api.plant_router(self.sessions, self.live, self.watching, access),
             recordings_api.plant_router(self.recordings, access),
+            replay_api.plant_router(self.replaying, access),
+            unmask_api.plant_router(Unmasking(self.database, self.clock, self.recordings), access),
             boundary_api.plant_router(self.boundary, access),
             audit_api.plant_router(self.database, self.clock, read_audit, access.requires("audit.state.read")),
         ]

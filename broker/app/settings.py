@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 _DATABASES = ("sqlite:////", "postgresql+psycopg://")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
+_PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
 SectionT = TypeVar("SectionT")
 
 
@@ -91,6 +92,9 @@ class RecordingsSection:
     reserve_mib: int = _setting("room held on disk for a session before it starts, and ahead of what is written", 8)
     most_mib: int = _setting("a recording grows to this size at most; its session then ends", 4096)
     least_free_mib: int = _setting("with less free room than this no session begins", 64)
+    unmask_keys: list[str] = _setting(
+        "public keys (hex) of the two auditors who together read typed input that no screen showed", factory=list
+    )
     hold_when_full: bool = _setting("a session that finds no room waits for it instead of ending", default=False)
 
 
@@ -180,6 +184,12 @@ def _check_recordings(section: RecordingsSection) -> None:
     ):
         if not least <= value <= most:
             raise SettingsError(f"recordings.{key}: {least} to {most}, not {value}")
+    keys = section.unmask_keys
+    if len(keys) not in (0, 2) or len(set(keys)) != len(keys) or not all(_PUBLIC_KEY.fullmatch(one) for one in keys):
+        raise SettingsError(
+            "recordings.unmask_keys: none, or two different keys of 64 hexadecimal digits "
+            "('sallyport evidence auditor-key' makes one)"
+        )
 
 
 def _check_database(url: str) -> None:

@@ -56,6 +56,7 @@ from broker.knock_link.model import RosterGrant
 from broker.knock_link.service import KnockLinkService
 from broker.knock_link.sources import SharedSource, SourceWatch
 from broker.policy.rules import standard_rules
+from broker.recordings.replaying import Replaying
 from broker.recordings.service import RecordingService
 from broker.sessions.authority import AuthorityServer
 from broker.sessions.events import ConnectionRefused, SessionCutOnHost, SessionEnded, SessionEndOrdered
@@ -197,6 +198,7 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
         policy=policy,
         audience=keys.audience_of(layout.site_root.read_bytes()),
         unseal_public=opened_keys.recording_unseal_public,
+        unmask_publics=tuple(bytes.fromhex(one) for one in settings.recordings.unmask_keys),
     )
     live = LiveSessions(database, clock, orders=sessions.orders, grants=grants, targets=targets)
     reports = GatewayReports(database, clock, recordings)
@@ -218,6 +220,7 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
         requests=requests,
         grants=grants,
         recordings=recordings,
+        replaying=Replaying(recordings, layout.control / "replay"),
         sessions=sessions,
         live=live,
         watching=watching,

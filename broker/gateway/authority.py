@@ -196,11 +196,15 @@ class Authority:
         if not isinstance(permit, Mapping) or not isinstance(recording, Mapping):
             raise BadAnswer("an allow carries a permit and a recording key")
         unseal_public = base64.b64decode(text(recording, "unseal_public_b64"), validate=True)
+        unmask = recording.get("unmask_publics_b64", [])
+        if not isinstance(unmask, list) or len(unmask) not in (0, 2):
+            raise BadAnswer("typed secrets are sealed to two auditors' keys, or to none")
         return Admission(
             session_id=text(answer, "session_id"),
             recording_id=text(answer, "recording_id"),
             permit=SessionPermit.from_json(permit),
             unseal_public=unseal_public,
+            unmask_publics=tuple(base64.b64decode(str(one), validate=True) for one in unmask),
         )
 
     async def lease(

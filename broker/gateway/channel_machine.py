@@ -10,6 +10,7 @@ from typing import Final, assert_never
 from broker.gateway import contract as c
 from broker.gateway.channel_words import blocked_line, not_permitted
 from broker.gateway.channels import ChannelKind, ExitState, Side, Stream
+from broker.gateway.echo import Hidden, Shown
 from broker.gateway.file_stream import FileRefused, FileStream, FileTransferred, FileTurn
 from broker.gateway.input_gate import Blocked, Entered, Forward, GateMode, Held, InputGate, Step, Wait
 from broker.gateway.permits import SessionPermit
@@ -227,7 +228,10 @@ class ChannelMachine:
             self._kept += data
             self.queued_bytes += len(data)
             return []
-        kind = FrameKind.INPUT
+        # At a terminal nobody knows yet whether the screen shows it: masked now, and told in clear once it was shown.
+        kind = (
+            FrameKind.MASKED_INPUT if self._gate.mode is GateMode.TERMINAL and self._files is None else FrameKind.INPUT
+        )
         if to is Side.CLIENT:
             kind = FrameKind.OUTPUT if stream is Stream.OUTPUT else FrameKind.ERROR_OUTPUT
         commands: list[c.Command] = []
@@ -290,6 +294,11 @@ class ChannelMachine:
                     commands.append(c.AskHold(self.number, rule_id, text))
                 case Blocked():
                     commands += self._blocked(step, now)
+                case Shown(keys):
+                    commands.append(c.Record((self._frame(FrameKind.ECHOED_INPUT, keys, now),)))
+                case Hidden(characters):
+                    text = f"{characters} characters were typed and not shown"
+                    commands += self._note("hidden_input", now, text=text, characters=characters)
                 case _:
                     assert_never(step)
         return [*commands, *self._ends(now)]

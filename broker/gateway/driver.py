@@ -302,10 +302,7 @@ class SessionDriver:
             self._inbox.appendleft(c.RecorderFailed("it is not open"))
             return False
         try:
-            if self._stall is not None:
-                recording.append_again(command.frames)
-            else:
-                recording.append(command.frames)
+            written = recording.append_again() if self._stall is not None else recording.append(command.frames)
         except (RecordingError, OSError, ValueError) as error:
             can_wait = isinstance(error, RecordingError) and error.can_retry
             if can_wait and HOLD_WHEN_FULL in self.admission.permit.duties:
@@ -316,7 +313,7 @@ class SessionDriver:
             self._inbox.appendleft(_failure(error, is_whole=recording.is_whole))
             return False
         self._end_stall()
-        self._live.publish(command.frames)
+        self._live.publish(written)
         return True
 
     def _begin_stall(self, error: str) -> None:

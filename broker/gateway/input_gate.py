@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from broker.gateway.echo import EchoWatch, Hidden, Shown, ShownLine
 from broker.gateway.screen_line import ScreenLine
 from broker.gateway.typed_line import TypedLine
 from broker.policy.command_rules import (
@@ -84,7 +85,7 @@ class Held:
     text: str
 
 
-Step = Forward | Wait | Entered | Blocked | Held
+Step = Forward | Wait | Entered | Blocked | Held | Shown | Hidden
 
 
 class InputGate:
@@ -95,6 +96,7 @@ class InputGate:
         self._rules = rules
         self._typed = TypedLine()
         self._screen = ScreenLine(width)
+        self._echo = EchoWatch()
         self._queue = bytearray()
         self._enter: bytes | None = None  # the key that waits for its verdict
         self._held: CommandVerdict | None = None
@@ -215,13 +217,14 @@ class InputGate:
             if self._typed.empty and _CANCEL in keys:
                 self._forget_start()
             steps.append(Forward(keys))
+            steps += self._echo.keys(keys, self._screen.text_from(self._prompt))
         if match is None:
             return steps
         enter = bytes(self._queue[:1])
         del self._queue[:1]
         if enter == b"\x04" and self._typed.empty:
             self._forget_start()
-            return [*steps, Forward(enter)]
+            return [*steps, Forward(enter), *self._echoed(enter)]
         self._enter = enter
         if self._agrees():
             return [*steps, *self._verdict()]
@@ -298,12 +301,13 @@ class InputGate:
 
     def _pass(self, enter: bytes, shown: str) -> list[Step]:
         self._enter = None
+        echoed = self._echoed(enter)
         if enter == b"\x04":
             self._typed.delete_forward()
         else:
             self._typed.reset(certain=enter != b"\x0f")
         self._echo_due = enter == b"\x0f"
-        steps: list[Step] = [Forward(enter)]
+        steps: list[Step] = [Forward(enter), *echoed]
         if shown.strip():
             steps.append(Entered(shown.strip()))
         return steps
@@ -313,12 +317,21 @@ class InputGate:
         self._queue.clear()
         self._enter = None
         self._forget_start()
+        echoed = self._echoed(b"")
         self._typed.reset()
         blocked = Blocked(rule_id, message, text.strip(), dropped)
         if self.mode is GateMode.LINES:
             return [blocked]
         self._cancels_left = MOST_CANCELS
-        return [blocked, *self._cancel()]
+        return [*echoed, blocked, *self._cancel()]
+
+    def _echoed(self, behind: bytes) -> list[Step]:
+        if self.mode is not GateMode.TERMINAL:
+            return []
+        shown = self._screen.text_from(self._prompt)
+        if self._typed.certain and self._agrees():
+            shown = self._typed.text
+        return [*self._echo.entered(ShownLine(self._typed.text, self._typed.certain, shown), behind)]
 
     def _cancel(self) -> list[Step]:
         """Interrupt the line; again, while the shell has not gone on to a new one.

@@ -81,12 +81,16 @@ class SessionPermit:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Control's `allow`: the session's ids, its permit and the key that its recording is sealed to."""
+    """Control's `allow`: the session's ids, its permit and the key that its recording is sealed to.
+
+    `unmask_publics`: the two auditors' keys for typed input that is not shown; empty where the site has none.
+    """
 
     session_id: str
     recording_id: str
     permit: SessionPermit
     unseal_public: bytes
+    unmask_publics: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

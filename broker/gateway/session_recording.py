@@ -6,6 +6,7 @@ not with bytes: `tick` says what is due.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -16,11 +17,13 @@ from broker.gateway.evidence import SUFFIX, Evidence
 from broker.gateway.permits import Admission
 from broker.gateway.recording_care import RecordingCare
 from recorder.errors import RecordingError
-from recorder.frames import Frame
+from recorder.frames import Frame, FrameKind
 from recorder.manifest import RecordingHeader
+from recorder.masking import Mask
 from recorder.writer import RecordingWriter, WriterState
 
 ANCHORED: Final = "recordings.recording.anchored"
+_TYPED: Final = (FrameKind.MASKED_INPUT, FrameKind.ECHOED_INPUT)
 NEARLY_SPENT: Final = "recordings.recording.nearly_spent"
 
 _log = structlog.get_logger("gateway.recording")
@@ -51,6 +54,7 @@ class SessionRecording:
         self._synced_us = 0
         self._is_syncing = False
         self._is_nearly_spent = False
+        self._refused: Sequence[Frame] = ()
         header = RecordingHeader(
             recording_id=admission.recording_id,
             session_id=admission.session_id,
@@ -60,6 +64,11 @@ class SessionRecording:
             height=0,
             labels={"person": permit.person_name, "target": permit.target_name, "account": permit.account},
         )
+        self._mask = (
+            Mask.generate(admission.unmask_publics, admission.recording_id, random)
+            if admission.unmask_publics
+            else None
+        )
         self._writer = RecordingWriter.create(
             self._path,
             header=header,
@@ -67,6 +76,7 @@ class SessionRecording:
             now_ms=now_ms,
             random=random,
             settings=care.writer_settings(),
+            mask=self._mask,
         )
 
     @property
@@ -77,16 +87,29 @@ class SessionRecording:
     def header_sha256(self) -> bytes:
         return self._writer.header_sha256
 
-    def append(self, frames: Sequence[Frame]) -> None:
-        """As `RecordingWriter.append`."""
-        self._writer.append(frames)
+    def append(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+        """As `RecordingWriter.append`; returns the frames as they stand in the file, typed input masked."""
+        masked = self._masked(frames)
+        self._refused = masked
+        self._writer.append(masked)
+        return masked
 
-    def append_again(self, frames: Sequence[Frame]) -> None:
+    def append_again(self) -> Sequence[Frame]:
         """Tries once more what `append` or this refused with `can_retry`."""
         if self._writer.state is WriterState.BLOCKED:
             self._writer.retry()
         else:
-            self._writer.append(frames)
+            self._writer.append(self._refused)
+        return self._refused
+
+    def _masked(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+        if not any(frame.kind in _TYPED for frame in frames):
+            return frames
+        if self._mask is not None:
+            return [self._mask.seal(one) if one.kind is FrameKind.MASKED_INPUT else one for one in frames]
+        # Without auditors' keys nothing can be masked: typed input is under the recording's own key, and not twice.
+        plain = [one for one in frames if one.kind is not FrameKind.ECHOED_INPUT]
+        return [replace(one, kind=FrameKind.INPUT) if one.kind is FrameKind.MASKED_INPUT else one for one in plain]
 
     @property
     def is_whole(self) -> bool:

@@ -127,6 +127,7 @@ class FakeAuthority:
         self.answer_hold = "refuse"
         self.before_admit: Callable[[], None] = lambda: None
         self.unseal_private, self.unseal_public = generate_recipient()
+        self.unmask_publics: list[bytes] = []
         self.asked: list[Message] = []
         self.ended: list[Message] = []
         self.events: list[Message] = []
@@ -256,7 +257,10 @@ class FakeAuthority:
             "session_id": f"ses_{self._sessions}",
             "recording_id": f"rec_{self._sessions}_{secrets.token_hex(4)}",
             "permit": {**self.permit, "source": message["source"], "device_id": message["device_id"]},
-            "recording": {"unseal_public_b64": base64.b64encode(self.unseal_public).decode()},
+            "recording": {
+                "unseal_public_b64": base64.b64encode(self.unseal_public).decode(),
+                "unmask_publics_b64": [base64.b64encode(one).decode() for one in self.unmask_publics],
+            },
         }
 
 

@@ -75,6 +75,7 @@ PERMISSIONS: Final[dict[Role, frozenset[str]]] = {
         "policy.rule.read",
         "sessions.session.watch",
         "recordings.recording.replay",
+        "recordings.recording.unmask",
         "audit.event.read",
         "audit.state.read",
         "boundary.rules.read",

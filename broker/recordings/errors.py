@@ -29,3 +29,29 @@ def not_readable(recording_id: str) -> Conflict:
     return Conflict(
         "recordings.not_readable", "The recording's file cannot be opened; see its verification.", {"id": recording_id}
     )
+
+
+def nothing_masked(recording_id: str) -> Conflict:
+    """The site had no auditors' keys when this session ran."""
+    return Conflict(
+        "recordings.nothing_masked", "This recording holds no masked input: see its keys.", {"id": recording_id}
+    )
+
+
+def two_auditors() -> Conflict:
+    """Both parts from one person."""
+    return Conflict("recordings.two_auditors", "The other part came from you: another auditor must hand it in.")
+
+
+def not_the_parts() -> Conflict:
+    """The parts open nothing here."""
+    return Conflict(
+        "recordings.not_the_parts", "These are not the two parts of this recording's key. Both auditors begin anew."
+    )
+
+
+def not_prepared(recording_id: str) -> Conflict:
+    """Its index is still being made."""
+    return Conflict(
+        "recordings.not_prepared", "The recording is being prepared; ask for its timeline.", {"id": recording_id}
+    )

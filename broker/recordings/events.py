@@ -113,8 +113,35 @@ class StorageLevel(AuditEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecordingUnmaskAsked(AuditEvent):
+    """An auditor handed in one of the two parts that open the typed input which no screen showed."""
+
+    code: ClassVar[str] = "recordings.recording.unmask_asked"
+    session_id: Public[str]
+    part: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingUnmasked(AuditEvent):
+    """Two auditors read typed input which no screen showed. Actor: who read it now."""
+
+    code: ClassVar[str] = "recordings.recording.unmasked"
+    session_id: Public[str]
+    with_auditor: Public[str]
+    pieces: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingUnmaskRefused(AuditEvent):
+    """Two parts were handed in that do not open this recording's masked input."""
+
+    code: ClassVar[str] = "recordings.recording.unmask_refused"
+    session_id: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecordingReplayed(AuditEvent):
-    """Somebody looked into a recording; `what` is `cast` or `events`."""
+    """Somebody looked into a recording; `what` is `cast`, `events` or `timeline`."""
 
     code: ClassVar[str] = "recordings.recording.replayed"
     session_id: Public[str]

@@ -34,6 +34,8 @@ from recorder.frames import Frame
 from recorder.manifest import Head, check_head
 from recorder.replay import Recording as RecordingFile
 from recorder.replay import open_recording
+from recorder.seal import SealedKey
+from recorder.walk import read_front
 
 _GATEWAY: Final = "system:gateway"
 _SUFFIX: Final = ".sallyrec"
@@ -172,6 +174,39 @@ class RecordingService:
         Raises as `cast`.
         """
         return self._open(self._get(recording_id)).frames()
+
+    def opened(self, recording_id: str) -> RecordingFile:
+        """The file, its seals checked now; whoever calls this tells the trail. Raises as `cast`."""
+        return self._open(self._get(recording_id))
+
+    def tell_replayed(self, actor: str, recording_id: str, what: str) -> None:
+        """Enter that somebody looks into a recording. Raises NotFound."""
+        self._audit(actor, self._get(recording_id), what)
+
+    @property
+    def unseal_private(self) -> bytes:
+        """The key of the site's recordings, for those who make and keep indexes of them."""
+        return self._unseal_private
+
+    def mask_parts(self, recording_id: str) -> tuple[SealedKey, SealedKey]:
+        """The sealed parts of its mask key. Raises NotFound, Unavailable (no file), Conflict (nothing masked)."""
+        recording = self._get(recording_id)
+        try:
+            with self._path(recording).open("rb") as stream:
+                front = read_front(stream)
+        except FileNotFoundError:
+            raise errors.file_missing(recording.id) from None
+        except (DamagedRecordingError, OSError):
+            raise errors.not_readable(recording.id) from None
+        if front.header_sha256 != recording.header_sha256:
+            raise errors.not_readable(recording.id)
+        if front.opening.mask_parts is None:
+            raise errors.nothing_masked(recording.id)
+        return front.opening.mask_parts
+
+    def session_of(self, recording_id: str) -> str:
+        """The session of a recording. Raises NotFound."""
+        return self._get(recording_id).session_id
 
     def _get(self, recording_id: str) -> Recording:
         with self._database.reading() as session:

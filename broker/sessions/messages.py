@@ -151,7 +151,10 @@ def verdict(answer: AdmitAnswer) -> Message:
                 "session_id": answer.session_id,
                 "recording_id": answer.recording_id,
                 "permit": _permit(answer.verdict.permit),
-                "recording": {"unseal_public_b64": _b64(answer.unseal_public)},
+                "recording": {
+                    "unseal_public_b64": _b64(answer.unseal_public),
+                    "unmask_publics_b64": [_b64(one) for one in answer.unmask_publics],
+                },
             }
         case Deny():
             return {

@@ -83,6 +83,7 @@ class Admitted:
     recording_id: str
     verdict: Allow
     unseal_public: bytes = field(repr=False)
+    unmask_publics: tuple[bytes, ...] = ()
 
 
 AdmitAnswer = Admitted | Deny | NeedsApproval

@@ -60,7 +60,10 @@ class SessionView:
 
 
 class SessionsService:
-    """Every session of the site. `audience` (8 bytes) is the site's, `unseal_public` the recordings' recipient."""
+    """Every session of the site. `audience` (8 bytes) is the site's, `unseal_public` the recordings' recipient.
+
+    `unmask_publics`: the two auditors' keys that typed secrets are sealed to, or none.
+    """
 
     def __init__(
         self,
@@ -76,6 +79,7 @@ class SessionsService:
         policy: PolicyRules,
         audience: bytes,
         unseal_public: bytes,
+        unmask_publics: tuple[bytes, ...] = (),
     ) -> None:
         self._database = database
         self._clock = clock
@@ -87,6 +91,7 @@ class SessionsService:
         self._recordings = recordings
         self._policy = policy
         self._unseal_public = unseal_public
+        self._unmask_publics = unmask_publics
         self._facts = FactsOfConnections(
             people=people, devices=devices, targets=targets, grants=grants, audience=audience
         )
@@ -299,7 +304,7 @@ class SessionsService:
                 not_after_ms=milliseconds(permit.not_after),
             )
         )
-        return Admitted(row.id, row.recording_id, verdict, self._unseal_public)
+        return Admitted(row.id, row.recording_id, verdict, self._unseal_public, self._unmask_publics)
 
     def _order_ends(
         self, reason: str, *, grant_id: str | None = None, device_id: str | None = None, person_id: str | None = None

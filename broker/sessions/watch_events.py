@@ -16,7 +16,7 @@ from recorder.frames import FrameKind
 from recorder.numbered import Numbered
 
 RETRY_MS: Final = 1_000
-_HIDDEN: Final = frozenset({FrameKind.INPUT, FrameKind.EOF})
+_HIDDEN: Final = frozenset({FrameKind.INPUT, FrameKind.MASKED_INPUT, FrameKind.ECHOED_INPUT, FrameKind.EOF})
 
 
 def start(session_id: str, recording_id: str, after_frame: int) -> bytes:

@@ -336,6 +336,19 @@ def read_cast(recording_id: str, house: AnyHouse, person: Signed) -> str:
     return cast_text()
 
 
+@api.get("/recordings/{recording_id}/timeline", dependencies=[need("recordings.recording.replay")])
+def read_timeline(recording_id: str, house: AnyHouse, person: Signed) -> m.Times:
+    found(house.recordings.get(recording_id))
+    house.tell("recordings.recording.replayed", person.id, recording_id)
+    return house.long.timeline()
+
+
+@api.get("/recordings/{recording_id}/chunks/{number}", dependencies=[need("recordings.recording.replay")])
+def read_chunk(recording_id: str, number: int, house: AnyHouse) -> m.Chunk:
+    found(house.recordings.get(recording_id))
+    return found(house.long.chunk(number))
+
+
 @api.get("/recordings/{recording_id}/events", dependencies=[need("recordings.recording.replay")])
 def read_events(recording_id: str, house: AnyHouse) -> m.RecordingEvents:
     found(house.recordings.get(recording_id))

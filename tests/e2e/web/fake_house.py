@@ -16,6 +16,35 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+class LongRecording:
+    """Eight hours in 480 chunks of one minute; each says its own number, then one line every ten seconds."""
+
+    CHUNKS = 480
+
+    def timeline(self) -> m.Times:
+        return m.Times(
+            state="ready",
+            created_at_ms=1_795_165_200_000,
+            columns=80,
+            rows=24,
+            duration_ms=self.CHUNKS * 60_000,
+            chunks=[number * 60_000 for number in range(self.CHUNKS)],
+            silences=[(number * 10_000, 10_000) for number in range(self.CHUNKS * 6)],
+        )
+
+    def chunk(self, number: int) -> m.Chunk | None:
+        if not 0 <= number < self.CHUNKS:
+            return None
+        at = number * 60_000
+        return m.Chunk(
+            at_ms=at,
+            columns=80,
+            rows=24,
+            screen=f"\x1b[1;1H第{number}分钟\x1b[2;1H",
+            events=[(at + step * 10_000, "o", f"step {number}.{step}\r\n") for step in range(6)],
+        )
+
+
 @dataclass
 class House:
     """Everything that a request may read or change; every test gets a new one."""
@@ -35,6 +64,7 @@ class House:
     passwords: dict[str, str] = field(default_factory=dict)
     secrets: list[m.NewCredential] = field(default_factory=list)
     made: int = 0
+    long: "LongRecording" = field(default_factory=lambda: LongRecording())
 
     def next_id(self, prefix: str) -> str:
         self.made += 1
@@ -252,6 +282,7 @@ def _add_sessions(house: House) -> None:
         "end_reason": "client_left",
         "recording_id": "rec_2",
         "commands_blocked": 1,
+        "recording_health": "good",
     }
     third = {
         "id": "ses_3",

@@ -277,6 +277,7 @@ class SessionItem(Shape):
     not_after: str
     exit_status: int | None = None
     commands_blocked: int = 0
+    recording_health: str = "good"
 
 
 class Verification(Shape):
@@ -300,6 +301,24 @@ class RecordingView(Shape):
     verification: Verification
     width: int | None
     height: int | None
+
+
+class Times(Shape):
+    state: Literal["ready", "preparing"]
+    created_at_ms: int
+    columns: int
+    rows: int
+    duration_ms: int
+    chunks: list[int]
+    silences: list[tuple[int, int]]
+
+
+class Chunk(Shape):
+    at_ms: int
+    columns: int
+    rows: int
+    screen: str
+    events: list[tuple[int, Literal["o", "r"], str]]
 
 
 class RecordingEvent(Shape):

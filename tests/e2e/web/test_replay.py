@@ -56,6 +56,29 @@ def test_the_moment_stays_when_idle_time_is_shown_in_full_and_the_speed_changes(
     assert abs(_shown_time(console) - 4_000) < 1_500
 
 
+def test_a_jump_in_a_long_recording_shows_the_screen_of_that_moment(open_console: Opener, plant: Plant) -> None:
+    house = plant.house
+    house.recordings["rec_2"] = house.recordings["rec_2"].model_copy(update={"bytes": 60_000_000})
+    console = open_console()
+    console.sign_in("audit", "/recordings/rec_2")
+    expect(console.page.get_by_text("第0分钟")).to_be_visible()
+    slider = console.page.get_by_role("slider", name=console.text("recordings.moment"))
+    slider.focus()
+    slider.press("End")
+    expect(console.page.get_by_text("step 479.5")).to_be_visible()
+    assert "第0分钟" not in _terminal(console)
+    slider.press("Home")
+    expect(console.page.get_by_text("第0分钟")).to_be_visible()
+    panel = console.page.get_by_role("complementary", name=console.text("recordings.events"))
+    panel.get_by_role("button", name="rm -rf").click()
+    expect(console.page.get_by_text("第5分钟")).to_be_visible()
+    assert _shown_time(console) == BLOCKED_AT_MS
+    console.button("recordings.play").click()
+    expect(console.page.get_by_text("step 5.2")).to_be_visible()
+    expect(console.button("recordings.pause")).to_be_visible()
+    assert [e.code for e in house.audit].count("recordings.recording.replayed") == 1
+
+
 @pytest.mark.parametrize(
     ("recording", "finding"), [("rec_2", "verified"), ("rec_3", "altered"), ("rec_1", "unfinished")]
 )

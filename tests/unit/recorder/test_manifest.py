@@ -91,7 +91,7 @@ def test_a_header_of_another_shape_is_refused(text: bytes) -> None:
 def test_a_header_of_a_later_version_says_so() -> None:
     signed, signature = split(Opening(sample_header(), SIGNER.public, KEY).encode(SIGNER.sign))
     with pytest.raises(DamagedRecordingError) as refusal:
-        decode_opening(signed.replace(b'"v":1', b'"v":2'), signature)
+        decode_opening(signed.replace(b'"v":1', b'"v":3'), signature)
     assert refusal.value.code == "unsupported"
 
 

@@ -15,12 +15,12 @@ export interface PlayerHandle {
   now: () => number
 }
 
-const FONT =
+export const FONT =
   'ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", "Noto Sans Mono CJK SC", monospace'
 
 // Half a millisecond more, so that what happened at exactly this moment is shown whatever the rounding.
-const inSeconds = (milliseconds: number) => (milliseconds + 0.5) / 1000
-const inMilliseconds = (seconds: number) => Math.floor(seconds * 1000 + 0.01)
+export const inSeconds = (milliseconds: number) => (milliseconds + 0.5) / 1000
+export const inMilliseconds = (seconds: number) => Math.floor(seconds * 1000 + 0.01)
 
 interface Props {
   ref: Ref<PlayerHandle>

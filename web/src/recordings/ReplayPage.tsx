@@ -12,12 +12,15 @@ import { PageHead, Refusal } from '../app/parts'
 import { useOneSession } from '../sessions/api'
 import { useCast, useEvents, useRecording, type Recording } from './api'
 import { EventPanel, isBlocked } from './EventPanel'
+import { LongReplay } from './LongReplay'
 import { Player, type PlayerHandle } from './Player'
 import { shorten, type Cast, type Timeline } from './timeline'
 import { Verification } from './Verification'
 
 const IDLE_LIMIT_MS = 2_000
 const MOST_MARKERS = 200
+/** Above this a recording is not brought into the browser as a whole. */
+const LONG_BYTES = 4_000_000
 const SPEEDS = [0.5, 1, 2, 4, 8, 16]
 
 export default function ReplayPage() {
@@ -41,7 +44,11 @@ export default function ReplayPage() {
       {recording.data ? (
         <>
           <Verification recording={recording.data} />
-          <Stage recording={recording.data} startedAt={who?.started_at ?? undefined} />
+          {recording.data.bytes > LONG_BYTES ? (
+            <LongReplay id={recording.data.id} />
+          ) : (
+            <Stage recording={recording.data} startedAt={who?.started_at ?? undefined} />
+          )}
         </>
       ) : null}
     </>

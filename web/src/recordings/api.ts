@@ -35,3 +35,37 @@ export const useEvents = (id: string) =>
     refetchOnWindowFocus: false,
     refetchOnReconnect: false,
   })
+
+export type Times = Answer<'/api/v1/recordings/{recording_id}/timeline', 'get'>
+
+export interface Chunk {
+  at_ms: number
+  columns: number
+  rows: number
+  screen: string
+  events: [at: number, code: 'o' | 'r', data: string][]
+}
+
+/** Looking at a timeline is written into the audit trail once it is there; while it is made, it is asked for again. */
+export const useTimeline = (id: string) =>
+  useQuery({
+    queryKey: ['recordings', id, 'timeline'],
+    queryFn: async () => (await ask(api.GET('/api/v1/recordings/{recording_id}/timeline', path(id)))) as Times,
+    refetchInterval: (query) => (query.state.data?.state === 'preparing' ? 1_000 : false),
+    staleTime: Infinity,
+    refetchOnWindowFocus: false,
+    refetchOnReconnect: false,
+  })
+
+export const useChunk = (id: string, number: number) =>
+  useQuery({
+    queryKey: ['recordings', id, 'chunks', number],
+    queryFn: async () =>
+      (await ask(
+        api.GET('/api/v1/recordings/{recording_id}/chunks/{number}', { params: { path: { recording_id: id, number } } }),
+      )) as Chunk,
+    staleTime: Infinity,
+    gcTime: 60_000,
+    refetchOnWindowFocus: false,
+    refetchOnReconnect: false,
+  })

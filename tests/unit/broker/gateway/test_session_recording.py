@@ -14,11 +14,13 @@ from broker.gateway.session_recording import ANCHORED, NEARLY_SPENT, SessionReco
 from broker.gateway.testing import permit_json
 from recorder.errors import RecordingError
 from recorder.frames import Frame, FrameKind
+from recorder.masking import Unmask, open_part
+from recorder.replay import open_recording
 from recorder.report import State
 from recorder.seal import generate_recipient
 from recorder.verify import verify
 
-_, PUBLIC = generate_recipient()
+PRIVATE, PUBLIC = generate_recipient()
 
 
 class Told:
@@ -103,3 +105,31 @@ async def test_one_sync_runs_at_a_time_and_a_failed_one_is_raised(
     facts = one.close(Evidence(Ed25519PrivateKey.generate()), "recorder_failed", 7, broken=True)
     assert facts.state == "broken"
     assert verify(tmp_path / one.file_name, signing_public=None).state is State.BROKEN
+
+
+AUDITORS = (generate_recipient(), generate_recipient())
+
+
+def test_typed_input_is_masked_in_the_file_and_for_who_watches(tmp_path: Path) -> None:
+    admission = Admission(
+        "ses_1", "rec_1", SessionPermit.from_json(permit_json()), PUBLIC, (AUDITORS[0][1], AUDITORS[1][1])
+    )
+    one = SessionRecording(admission, tmp_path, RecordingCare(), Told(), now_ms=5, random=os.urandom)  # type: ignore[arg-type]
+    (masked,) = one.append([Frame(FrameKind.MASKED_INPUT, 1, 5, b"hunter2")])
+    assert b"hunter2" not in masked.data
+    assert one.append([Frame(FrameKind.ECHOED_INPUT, 1, 6, b"ls\r")])[0].data == b"ls\r"
+    one.close(Evidence(Ed25519PrivateKey.generate()), "session_ended", 7, broken=False)
+    frames = list(open_recording(tmp_path / one.file_name, PRIVATE).frames())
+    assert frames[0] == masked
+    parts = one._mask.parts  # type: ignore[union-attr]
+    opened = [open_part(parts[index], AUDITORS[index][0], "rec_1", index) for index in (0, 1)]
+    assert Unmask.of("rec_1", opened[0], opened[1]).open(masked) == b"hunter2"
+
+
+def test_without_auditors_keys_typed_input_is_recorded_once_under_the_recordings_own_key(tmp_path: Path) -> None:
+    one = opened(tmp_path, Told())
+    one.append([Frame(FrameKind.MASKED_INPUT, 1, 5, b"ls\r")])
+    assert one.append([Frame(FrameKind.ECHOED_INPUT, 1, 6, b"ls\r")]) == []
+    one.close(Evidence(Ed25519PrivateKey.generate()), "session_ended", 7, broken=False)
+    frames = list(open_recording(tmp_path / one.file_name, PRIVATE).frames())
+    assert frames == [Frame(FrameKind.INPUT, 1, 5, b"ls\r")]

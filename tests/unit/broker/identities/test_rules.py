@@ -18,7 +18,7 @@ def test_every_role_has_its_permissions_and_an_engineer_has_none() -> None:
 
 def test_an_auditor_changes_nothing() -> None:
     actions = {permission.rpartition(".")[2] for permission in rules.permissions_of(Role.AUDITOR)}
-    assert actions == {"read", "replay", "watch"}
+    assert actions == {"read", "replay", "unmask", "watch"}
 
 
 def test_nobody_both_stores_credentials_and_approves_requests() -> None:

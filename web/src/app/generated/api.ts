@@ -447,6 +447,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/recordings/{recording_id}/chunks/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Chunk */
+        get: operations["get_chunk"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/recordings/{recording_id}/events": {
         parameters: {
             query?: never;
@@ -456,6 +473,41 @@ export interface paths {
         };
         /** List Recording Events */
         get: operations["list_recording_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/recordings/{recording_id}/masked": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Masked Parts */
+        get: operations["get_masked_parts"];
+        put?: never;
+        /** Unmask Recording */
+        post: operations["unmask_recording"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/recordings/{recording_id}/timeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Timeline */
+        get: operations["get_timeline"];
         put?: never;
         post?: never;
         delete?: never;
@@ -869,6 +921,26 @@ export interface components {
             undo: string;
         };
         /**
+         * ChunkAnswer
+         * @description `screen` brings an empty terminal of this size to the beginning; `events` are (time, `o` or `r`, text).
+         */
+        ChunkAnswer: {
+            /** At Ms */
+            at_ms: number;
+            /** Columns */
+            columns: number;
+            /** Events */
+            events: [
+                number,
+                "o" | "r",
+                string
+            ][];
+            /** Rows */
+            rows: number;
+            /** Screen */
+            screen: string;
+        };
+        /**
          * ConfirmationRequest
          * @description The code that the person read aloud.
          */
@@ -1049,6 +1121,18 @@ export interface components {
             reason: string;
         };
         /**
+         * HiddenPiece
+         * @description What was typed and not shown, up to this moment.
+         */
+        HiddenPiece: {
+            /** At Ms */
+            at_ms: number;
+            /** Channel */
+            channel: number;
+            /** Text */
+            text: string;
+        };
+        /**
          * HoldBody
          * @description Why the engineer's input is held; the engineer reads this.
          */
@@ -1171,6 +1255,16 @@ export interface components {
             params: {
                 [key: string]: string;
             };
+        };
+        /**
+         * OpenedPart
+         * @description The part that its auditor opened; `part` is 1 or 2.
+         */
+        OpenedPart: {
+            /** Part */
+            part: number;
+            /** Secret B64 */
+            secret_b64: string;
         };
         /**
          * OwnerAnswer
@@ -1424,6 +1518,26 @@ export interface components {
          */
         Role: "system_administrator" | "security_administrator" | "plant_admin" | "auditor" | "vendor_engineer";
         /**
+         * SealedPart
+         * @description One part of a recording's mask key, sealed to one auditor's public key (hex).
+         */
+        SealedPart: {
+            /** Auditor Key */
+            auditor_key: string;
+            /** Ephemeral Public B64 */
+            ephemeral_public_b64: string;
+            /** Sealed B64 */
+            sealed_b64: string;
+        };
+        /**
+         * SealedParts
+         * @description Both parts, in their order.
+         */
+        SealedParts: {
+            /** Parts */
+            parts: components["schemas"]["SealedPart"][];
+        };
+        /**
          * SessionList
          * @description A page of sessions, newest first.
          */
@@ -1552,12 +1666,51 @@ export interface components {
             zone_id: string;
         };
         /**
+         * TimelineAnswer
+         * @description A recording's times, in milliseconds of raw recording time.
+         *
+         *     `chunks`: when each begins. `silences`: (start, length) of what a player may shorten. While `state` is `preparing`
+         *     the index is being made and the lists are empty: ask again in a second.
+         */
+        TimelineAnswer: {
+            /** Chunks */
+            chunks: number[];
+            /** Columns */
+            columns: number;
+            /** Created At Ms */
+            created_at_ms: number;
+            /** Duration Ms */
+            duration_ms: number;
+            /** Rows */
+            rows: number;
+            /** Silences */
+            silences: [
+                number,
+                number
+            ][];
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "ready" | "preparing";
+        };
+        /**
          * TrustRequest
          * @description The short code as it was read aloud.
          */
         TrustRequest: {
             /** Short Code */
             short_code: string;
+        };
+        /**
+         * UnmaskAnswer
+         * @description `waiting` for the other auditor, or `opened` with what was typed.
+         */
+        UnmaskAnswer: {
+            /** Items */
+            items: components["schemas"]["HiddenPiece"][];
+            /** State */
+            state: string;
         };
         /** ValidationError */
         ValidationError: {
@@ -2594,6 +2747,38 @@ export interface operations {
             };
         };
     };
+    get_chunk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                recording_id: string;
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChunkAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     list_recording_events: {
         parameters: {
             query?: never;
@@ -2612,6 +2797,103 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MarkersAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    get_masked_parts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                recording_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SealedParts"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    unmask_recording: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                recording_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OpenedPart"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnmaskAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    get_timeline: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                recording_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TimelineAnswer"];
                 };
             };
             /** @description Validation Error */
