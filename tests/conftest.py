@@ -1,5 +1,7 @@
 """What every test runs under: how many examples a property test gets, and tracebacks in the log that cost little."""
 
+import gc
+
 import structlog
 from hypothesis import HealthCheck, settings
 
@@ -15,3 +17,9 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: the garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
