@@ -8,14 +8,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from deploy.demo import boundary, newcomer
+from deploy.demo.acts import NAME
 from deploy.demo.console_relay import start_console_relay
 from deploy.demo.lab import OFFICE, RUNS_DIR, VENDOR, Lab, LabError
 from deploy.demo.people import ADMIN, CAST, KELLER, LIN, SUN, WU, ZHAO, People, Role
 from deploy.demo.plant_api import PlantApiError
 from deploy.demo.site import Site
 from deploy.demo.stage import Stage, StepResult
-from deploy.demo.target import start_target
-from deploy.demo.tour import NAME, STEPS, run_tour
+from deploy.demo.target import HOSTNAME, start_target
+from deploy.demo.tour import STEPS, run_tour
 from deploy.demo.workstation import open_desks
 
 _PLANT_PEOPLE = (ADMIN, SUN, LIN, ZHAO, WU)
@@ -52,7 +54,10 @@ def _demonstrate(lab: Lab, options: argparse.Namespace) -> int:
     started = time.monotonic()
     stage = _furnish(lab, options.state, options.log)
     _say(f"Everything runs after {time.monotonic() - started:.1f} s" + _since(options.set_up_started))
-    results = run_tour(stage)
+    try:
+        results = run_tour(stage)
+    finally:
+        stage.sign_out_all()
     passed = all(result.passed for result in results)
     _summarise(stage, results, time.monotonic() - started)
     if not passed:
@@ -69,7 +74,9 @@ def _furnish(lab: Lab, state: Path | None, log: Path | None) -> Stage:
     kept.mkdir(mode=0o755, parents=True, exist_ok=True)
     _say(f"Laboratory {lab.id}: {lab.dir}")
     target = start_target(lab, kept / "target")
-    desks = open_desks(lab, VENDOR, "keller-laptop", _names((KELLER,)))
+    boundary.load(lab, boundary.rendered(boundary.whole_plan(lab, HOSTNAME, target.port)))
+    vendors = _names((KELLER,)) | {newcomer.USERNAME: newcomer.DISPLAY_NAME}
+    desks = open_desks(lab, VENDOR, "keller-laptop", vendors)
     desks |= open_desks(lab, OFFICE, "office", _names(_PLANT_PEOPLE))
     site = Site(lab, kept, log.resolve() if log else None)
     init_seconds = site.init()
@@ -89,7 +96,7 @@ def _summarise(stage: Stage, results: Sequence[StepResult], seconds: float) -> N
     _say(f"\nThe tour, {seconds:.0f} s with the start:")
     for result in results:
         mark = "✓" if result.passed else "✗"
-        _say(f"  {mark} {result.number}. {result.name:13} {len(result.proofs)} proofs, {result.seconds:.1f} s")
+        _say(f"  {mark} {result.number:2}. {result.name:16} {len(result.proofs):2} proofs, {result.seconds:.1f} s")
     left = len(STEPS) - len(results)
     if left:
         _say(f"  - {left} steps were not reached")

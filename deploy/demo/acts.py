@@ -5,19 +5,30 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
-from deploy.demo import netns
+from deploy.demo import netns, stubborn, wires
 from deploy.demo.lab import BROKER_CONSOLE_ADDRESS, CONSOLE_PORT, VENDOR
-from deploy.demo.people import Person
+from deploy.demo.people import WU, ZHAO, Person
 from deploy.demo.plant_api import Json, PlantApiError, PlantSession, text_of
+from deploy.demo.site import DOMAIN
 from deploy.demo.stage import Stage, StepFailed
+from deploy.demo.target import ACCOUNT, HOSTNAME
 from deploy.demo.terminal import Terminal
 from deploy.demo.workstation import Desk
 
+NAME = f"{HOSTNAME}.{DOMAIN}"
+PROMPT = rf"{ACCOUNT}@{HOSTNAME}:\S*\$ "
+SSH_FAILED = 255
+REASON = "Axis 5: following error too high"
+WORK_ORDER = "WO-2026-1187"
+
 _SETTLE_SECONDS = 20.0
 _TYPING_SECONDS = 10.0
+_CONNECT_SECONDS = 60.0
 
 # What the trail must tell, in this order; other events may stand between.
 STORY = (
@@ -47,6 +58,24 @@ def hand_over(desk: Desk, name: str, text: str) -> None:
 def terminal(desk: Desk, argv: Sequence[str]) -> Terminal:
     """Somebody starts a program in a terminal window."""
     return Terminal(desk.argv(argv), owner_uid=desk.account.uid)
+
+
+def started(desk: Desk, argv: Sequence[str], text: str = "") -> subprocess.Popen[str]:
+    """Somebody starts a program beside others, and may type one short text into it; its output is one stream."""
+    process = subprocess.Popen(
+        desk.argv(argv),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    if process.stdin is not None:
+        process.stdin.write(text)
+        process.stdin.close()
+        process.stdin = None  # communicate() would close it a second time
+    desk.room.lab.adopt(process)
+    return process
 
 
 def answer(window: Terminal, questions: Sequence[tuple[str, str]]) -> None:
@@ -126,6 +155,86 @@ def wait_for(session: PlantSession, path: str, fits: Callable[[Json], bool]) -> 
         if time.monotonic() > deadline:
             raise StepFailed(f"{path}: nothing of what was waited for, but {items}")
         time.sleep(0.2)
+
+
+@contextmanager
+def ssh_session(stage: Stage, person: Person) -> Iterator[Terminal]:
+    """Somebody works on the target in a terminal window, with stock ssh; the window is closed at the end."""
+    with terminal(stage.desk(person), ["ssh", NAME]) as shell:
+        shell.expect(PROMPT, _CONNECT_SECONDS)
+        yield shell
+
+
+def live_session(stage: Stage, person: Person) -> str:
+    """The id of somebody's session that runs now, as the console lists it.
+
+    Raises:
+        StepFailed: none came within 20 s.
+    """
+
+    def fits(item: Json) -> bool:
+        name = text_of(item, "person", "display_name")
+        return name == person.role.display_name and item.get("recording_id") is not None
+
+    zhao = stage.console_of(stage.site.people[ZHAO])
+    return text_of(wait_for(zhao, "/sessions?state=live", fits), "id")
+
+
+def live_sessions(stage: Stage) -> list[str]:
+    """The ids of all sessions that run now, as the console lists them."""
+    return [text_of(item, "id") for item in stage.console_of(stage.site.people[ZHAO]).items("/sessions?state=live")]
+
+
+def closed_session(stage: Stage, session_id: str) -> Json:
+    """A session's record once it is over.
+
+    Raises:
+        StepFailed: it is not within 20 s.
+    """
+    zhao = stage.console_of(stage.site.people[ZHAO])
+    return wait_for(zhao, "/sessions?state=closed", lambda item: item.get("id") == session_id)
+
+
+def asked_and_approved(stage: Stage, person: Person, seconds: int | None = None) -> str:
+    """An engineer asks for access and a plant administrator approves it; the grant's id.
+
+    Args:
+        seconds: the approver allows only so long; none means as asked, one hour.
+    """
+    asked = output(
+        stage.desk(person),
+        ["sally", "request", HOSTNAME, "--reason", REASON, "--work-order", WORK_ORDER, "--for", "1h", "--json"],
+    )
+    zhao = stage.console_of(stage.site.people[ZHAO])
+    request_id = text_of(asked, "id")
+    zhao.post(f"/access-requests/{request_id}/approve", {} if seconds is None else {"duration_seconds": seconds})
+    return text_of(wait_for(zhao, "/grants", lambda item: item.get("request_id") == request_id), "id")
+
+
+def events_of(stage: Stage, subject: str) -> list[Json]:
+    """What the audit trail holds about something, oldest first."""
+    wu = stage.console_of(stage.site.people[WU])
+    return list(reversed(wu.items(f"/audit/events?limit=200&subject={subject}")))
+
+
+def codes_of(stage: Stage, subject: str) -> list[str]:
+    """The codes of those events."""
+    return [text_of(item, "code") for item in events_of(stage, subject)]
+
+
+def knocks_again(stage: Stage, person: Person, *grant_id: str) -> Json:
+    """What comes of one more knock of somebody who holds a certificate, without asking whether it still counts.
+
+    Raises:
+        StepFailed: the client had nothing to knock with, so that nothing was tried.
+    """
+    desk = stage.desk(person)
+    return output(desk, desk.module_argv(stubborn.__name__, NAME, *grant_id))
+
+
+def await_codes(stage: Stage, subject: str, *wanted: str) -> list[str]:
+    """The codes about something once all of these are among them; what there is after 30 s otherwise."""
+    return wires.await_true(lambda: codes_of(stage, subject), lambda codes: set(wanted) <= set(codes))
 
 
 def refusal_of(act: Callable[[], object]) -> str:

@@ -1,8 +1,9 @@
-"""A person's browser: signs in at the console and does one task there, in a real headless Chromium.
+"""A person's browser: signs in at the console and does tasks there, in a real headless Chromium.
 
-Runs as a process at the person's desk, so the browser's traffic leaves from the office. Reads its order as one JSON
-object from standard input and prints what the person read on the page as another. It finds things as a person does: by
-the words on the page, which are read from the console's own texts in the person's language.
+Runs as a process at the person's desk, so the browser's traffic leaves from the office. Reads each order as a line of
+JSON from standard input and prints what the person read on the page as another; the first order opens the browser and
+signs in, the end of the input closes it. It finds things as a person does: by the words on the page, which are read
+from the console's own texts in the person's language.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -97,10 +99,70 @@ def replay(page: Page, words: Words, order: Order) -> dict[str, str]:
     return {"verification": _text(verification), "blocked": _text(blocked), "screen": _text(screen)}
 
 
+def watch(page: Page, words: Words, order: Order) -> dict[str, str]:
+    """Find a session under way in the list, go to its live page, and see what it has shown so far."""
+    page.goto(f"{order['url']}/sessions/{order['session']}")
+    page.get_by_role("link", name=words.pattern("sessions.watch")).click()
+    return sees(page, words, order)
+
+
+def sees(page: Page, words: Words, order: Order) -> dict[str, str]:
+    """Wait until the session's screen shows something."""
+    screen = page.get_by_role("region", name=words("sessions.screen")).locator(".xterm-rows")
+    expect(screen).to_contain_text(order["shown"], timeout=_REPLAY_MS)
+    return {"screen": _text(screen)}
+
+
+def hold(page: Page, words: Words, order: Order) -> dict[str, str]:
+    """Hold the engineer's input, with a reason, and read that it is held."""
+    _with_reason(page, words, "sessions.freeze", order["reason"])
+    held = page.get_by_text(words("sessions.held_since"))
+    expect(held).to_be_visible()
+    return {"state": _text(held)}
+
+
+def let_go_on(page: Page, words: Words, order: Order) -> dict[str, str]:
+    """Let the engineer's input go on, and read that it is held no longer."""
+    _with_reason(page, words, "sessions.thaw", order["reason"])
+    expect(page.get_by_text(words("sessions.held_since"))).to_have_count(0)
+    return {}
+
+
+def message(page: Page, words: Words, order: Order) -> dict[str, str]:
+    """Write one line to the engineer."""
+    page.get_by_label(words("sessions.message"), exact=True).fill(order["text"])
+    page.get_by_role("button", name=words.pattern("sessions.message_send")).click()
+    expect(page.get_by_text(words("sessions.message_sent"))).to_be_visible()
+    return {}
+
+
+def cut(page: Page, words: Words, order: Order) -> dict[str, str]:
+    """Cut a session, with a reason, and read that it is over."""
+    page.goto(f"{order['url']}/sessions/{order['session']}")
+    _with_reason(page, words, "sessions.cut", order["reason"])
+    over = page.get_by_text(words("sessions.state.closed"), exact=True).first
+    expect(over).to_be_visible(timeout=_REPLAY_MS)
+    return {"state": _text(over)}
+
+
+def _with_reason(page: Page, words: Words, act: str, reason: str) -> None:
+    page.get_by_role("button", name=words.pattern(act)).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label(words("app.reason")).fill(reason)
+    dialog.get_by_role("button", name=words.pattern(act)).click()
+    expect(dialog).to_have_count(0)
+
+
 TASKS: Final[Mapping[str, Callable[[Page, Words, Order], dict[str, str]]]] = {
     "trust-device": trust_device,
     "approve": approve,
     "replay": replay,
+    "watch": watch,
+    "sees": sees,
+    "hold": hold,
+    "let-go-on": let_go_on,
+    "message": message,
+    "cut": cut,
 }
 
 
@@ -118,25 +180,28 @@ def _text(found: Locator) -> str:
     return " ".join(found.inner_text().split())
 
 
-def perform(order: Order) -> dict[str, str]:
-    """Open a fresh browser, sign in, do the task; what the person read.
+def perform(orders: Iterator[Order], tell: Callable[[dict[str, str]], None]) -> None:
+    """Open a fresh browser, sign in, do the tasks; tells what the person read at each.
 
     Raises:
-        Error: the page did not become what it should; the message ends with what it shows.
-        AssertionError: the same, found by an expectation.
+        RuntimeError: the page did not become what it should; the message ends with what it shows.
     """
-    words = Words(order["language"])
+    first = next(orders, None)
+    if first is None:
+        return
+    words = Words(first["language"])
     with sync_playwright() as playwright:
-        trusted = f"--ignore-certificate-errors-spki-list={order['trusted_key']}"
+        trusted = f"--ignore-certificate-errors-spki-list={first['trusted_key']}"
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*_FLAGS, trusted])
-        page = browser.new_context(locale=order["language"], viewport={"width": 1280, "height": 900}).new_page()
+        page = browser.new_context(locale=first["language"], viewport={"width": 1280, "height": 900}).new_page()
         page.set_default_timeout(_WAIT_MS)
         expect.set_options(timeout=_WAIT_MS)
         told: list[str] = []
         page.on("console", lambda message: told.append(message.text))
         try:
-            sign_in(page, words, order)
-            return TASKS[order["task"]](page, words, order)
+            sign_in(page, words, first)
+            for order in chain((first,), orders):
+                tell(TASKS[order["task"]](page, words, order))
         except (Error, AssertionError) as error:
             shown = _text(page.locator("body"))[:1500]
             raise RuntimeError(f"{error}\nThe page {page.url} shows: {shown}\nIts console: {told[-5:]}") from error
@@ -145,13 +210,19 @@ def perform(order: Order) -> dict[str, str]:
 
 
 def main() -> int:
-    order = {str(name): str(value) for name, value in json.load(sys.stdin).items()}
+    def orders() -> Iterator[Order]:
+        for line in sys.stdin:
+            yield {str(name): str(value) for name, value in json.loads(line).items()}
+
+    def tell(read: dict[str, str]) -> None:
+        sys.stdout.write(json.dumps(read, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
     try:
-        read = perform(order)
+        perform(orders(), tell)
     except (Error, RuntimeError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    json.dump(read, sys.stdout, ensure_ascii=False)
     return 0
 
 

@@ -63,15 +63,23 @@ LEGS = (
 
 # The router is the plant's and the provider's equipment between the parties: it decides who may reach which leg of the
 # broker. It leaves the vendor's packets to the broker alone, so that the broker's own door is what a scan meets.
-ROUTER_RULES = f"""
+PLANT_BY_HAND = f'iifname "cell0" oifname "plant0" ip saddr {BROKER_PLANT_ADDRESS} tcp dport 22 accept'
+
+
+def router_rules(plant: str) -> str:
+    """The router's own rules for `nft -f`, again and again; `plant` decides what may go into and out of the plant."""
+    return f"""
+table inet router
+delete table inet router
 table inet router {{
   chain onward {{
-    type filter hook forward priority filter; policy drop;
+    type filter hook forward priority filter; policy accept;
     ct state established,related accept
     iifname "vendor0" oifname "out0" accept
     iifname "out0" oifname "vendor0" accept
     iifname "office0" oifname "mgmt0" ip daddr {BROKER_CONSOLE_ADDRESS} tcp dport {CONSOLE_PORT} accept
-    iifname "cell0" oifname "plant0" ip saddr {BROKER_PLANT_ADDRESS} tcp dport 22 accept
+    {plant}
+    drop
   }}
   chain inward {{
     type filter hook input priority filter; policy drop;
@@ -215,7 +223,7 @@ class Lab:
             _run(["ip", "link", "add", "name", leg.interface, "netns", self.name(leg.host), "type", "veth", *far])
         for host in HOSTS:
             _run(["ip", "-n", self.name(host), "-batch", "-"], text="\n".join(_address_commands(host)) + "\n")
-        self.run(ROUTER, ["nft", "-f", "-"], text=ROUTER_RULES)
+        self.run(ROUTER, ["nft", "-f", "-"], text=router_rules(PLANT_BY_HAND))
         self.run(ROUTER, ["sysctl", "-qw", "net.ipv4.ip_forward=1"])
 
     def _catch_signals(self) -> None:

@@ -65,6 +65,23 @@ class Console:
             raise _refusal(method, path, answer.status, data)
         return answer.headers, data
 
+    def begin(self, path: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+        """Ask for a stream of server-sent events, on a connection of its own.
+
+        Raises:
+            PlantApiError: the answer is a refusal.
+            OSError: the console cannot be reached.
+        """
+        connection = http.client.HTTPConnection(BROKER_CONSOLE_ADDRESS, CONSOLE_PORT)
+        plain = netns.connect(self.lab.namespace(OFFICE), BROKER_CONSOLE_ADDRESS, CONSOLE_PORT, _TIMEOUT_SECONDS)
+        trusted = ssl.create_default_context(cafile=str(self.site_root))
+        connection.sock = trusted.wrap_socket(plain, server_hostname=BROKER_CONSOLE_ADDRESS)
+        connection.request("GET", path, None, {"Accept": "text/event-stream", **headers})
+        answer = connection.getresponse()
+        if answer.status >= 400:
+            raise _refusal("GET", path, answer.status, answer.read())
+        return answer
+
     def leaf_certificate(self) -> bytes:
         """The certificate (DER) that the console shows, after it was checked."""
         trusted = ssl.create_default_context(cafile=str(self.site_root))
@@ -114,6 +131,10 @@ class PlantSession:
     def text(self, path: str) -> str:
         """Read something that is not JSON."""
         return self._ask("GET", path, None).decode()
+
+    def stream(self, path: str) -> http.client.HTTPResponse:
+        """Begin to read something that does not end by itself; closing the answer closes the connection."""
+        return self.console.begin(f"{PREFIX}{path}", {"Cookie": f"{COOKIE}={self.cookie}"})
 
     def post(self, path: str, body: Json | None = None) -> Json:
         """Do something; an answer without content is an empty object."""

@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from deploy.demo import boundary
 from deploy.demo.lab import (
     BROKER,
     BROKER_CONSOLE_ADDRESS,
@@ -18,6 +19,7 @@ from deploy.demo.lab import (
 )
 from deploy.demo.people import ADMIN, CAST, KELLER, LIN, SUN, People, Person
 from deploy.demo.plant_api import Console, PlantApiError, PlantSession, text_of
+from deploy.demo.processes import Processes
 from deploy.demo.target import HOSTNAME, Target
 from deploy.demo.workstation import PROGRAMS
 
@@ -46,6 +48,9 @@ host = "{plant_host}"
 port = {plant_port}
 interface = "mgmt0"
 networks = ["10.20.0.0/24", "10.30.0.0/24"]
+
+[boundary]
+plan_file = "{zone_plan}"
 """
 
 
@@ -82,11 +87,17 @@ class Site:
                 tls_port=TLS_PORT,
                 ssh_port=SSH_PORT,
                 knock_port=KNOCK_PORT,
+                zone_plan=boundary.plan_of_site(lab),
             ),
             encoding="utf-8",
         )
         lab.before_close(self.people.save)
         lab.before_close(self.stop)
+
+    @property
+    def state_dir(self) -> Path:
+        """Keys, database and recordings."""
+        return self._state
 
     @property
     def site_root(self) -> Path:
@@ -140,6 +151,37 @@ class Site:
         """Whether the site's supervisor lives."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def processes(self) -> Processes:
+        """The processes of the running site.
+
+        Raises:
+            LabError: it does not run.
+        """
+        if self._process is None or not self.runs():
+            raise LabError(f"the site does not run; its last words:\n{self.last_words()}")
+        return Processes(self._process.pid)
+
+    def await_ready(self) -> None:
+        """Wait until every part answers again, as the console's own readiness tells.
+
+        Raises:
+            LabError: it does not in time.
+        """
+        self._wait_until_joined(time.monotonic() + _READY_SECONDS)
+
+    def sallyport(
+        self, *arguments: str, config: Path | None = None, text: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the plant's command line as root on the broker's host; its exit status is the caller's to judge.
+
+        Args:
+            config: other settings than the site's own.
+            text: standard input.
+        """
+        argv = [str(PROGRAMS / "sallyport"), *arguments, "--config", str(config or self.config)]
+        return self._lab.run(BROKER, argv, timeout_seconds=120.0, check=False, text=text)
+
     def last_words(self, lines: int = 30) -> str:
         """The end of the site's log."""
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
@@ -183,7 +225,7 @@ class Site:
         """Register the target with its pinned host key and put its password into the vault, as who may do that."""
         session = self.sign_in(self.people[SUN])
         if not any(item["name"] == HOSTNAME for item in session.items("/targets")):
-            zone = session.post("/zones", {"name": "Press shop"})
+            zone = session.post("/zones", {"name": boundary.ZONE})
             made = session.post(
                 "/targets",
                 {

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from deploy.demo import browser
 from deploy.demo.lab import BROKER_CONSOLE_ADDRESS, CONSOLE_PORT, Lab
 from deploy.demo.people import Person
+from deploy.demo.plant_api import PlantApiError, PlantSession
 from deploy.demo.site import Site
+from deploy.demo.sitting import Sitting
 from deploy.demo.spki import spki_sha256_b64
 from deploy.demo.target import Target
-from deploy.demo.workstation import Desk, module_argv
+from deploy.demo.workstation import Desk
 
-_BROWSER_SECONDS = 120.0
 _TYPING_SECONDS = 20.0
 
 
@@ -55,6 +55,7 @@ class Stage:
     session_id: str = ""
     recording_id: str = ""
     ssh_to_prompt_seconds: float = 0.0
+    _signed_in: dict[str, PlantSession] = field(default_factory=dict)
 
     def say(self, text: str) -> None:
         """Tell the person who watches what is going on."""
@@ -77,27 +78,40 @@ class Stage:
         """Where somebody sits."""
         return self.desks[person.role.username]
 
-    def browse(self, person: Person, task: str, **facts: str) -> dict[str, str]:
-        """Have somebody do a task in a real browser at their desk; returns what they read on the page.
+    def console_of(self, person: Person) -> PlantSession:
+        """Somebody's own session at the console's API, signed in once for all steps."""
+        name = person.role.username
+        if name not in self._signed_in:
+            self._signed_in[name] = self.site.sign_in(person)
+        return self._signed_in[name]
 
-        Raises:
-            StepFailed: the page did not do what it should; the message holds the browser's words.
-        """
+    def sign_out_all(self) -> None:
+        """End every session that `console_of` began."""
+        for session in self._signed_in.values():
+            with suppress(PlantApiError, OSError):  # the site may have ended it, or be gone
+                session.sign_out()
+        self._signed_in.clear()
+
+    def sitting(self, person: Person) -> Sitting:
+        """Somebody sits down at their desk with a real browser, for several tasks."""
         order = {
-            "task": task,
             "url": f"https://{BROKER_CONSOLE_ADDRESS}:{CONSOLE_PORT}",
             "trusted_key": spki_sha256_b64(self.site.console.leaf_certificate()),
             "username": person.role.username,
             "password": person.password,
             "totp": person.code(within_seconds=_TYPING_SECONDS),
             "language": person.role.language,
-            **facts,
         }
-        desk = self.desk(person)
-        done = desk.run(module_argv(browser.__name__), timeout_seconds=_BROWSER_SECONDS, text=json.dumps(order))
-        if done.returncode != 0:
-            raise StepFailed(f"{person.role.display_name}'s browser ({task}): {done.stderr.strip()[-1500:]}")
-        return {str(name): str(value) for name, value in json.loads(done.stdout).items()}
+        return Sitting(self.desk(person), person.role.display_name, order)
+
+    def browse(self, person: Person, task: str, **facts: str) -> dict[str, str]:
+        """Have somebody do one task in a real browser at their desk; returns what they read on the page.
+
+        Raises:
+            SittingError: the page did not do what it should; the message holds the browser's words.
+        """
+        with self.sitting(person) as sitting:
+            return sitting.do(task, **facts)
 
 
 Step = Callable[[Stage], None]

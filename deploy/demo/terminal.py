@@ -18,6 +18,8 @@ from typing import Self
 
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]|\r")
 
+_LOOK_SECONDS = 0.05
+
 
 class TerminalError(RuntimeError):
     """What was waited for did not appear; the message holds the screen's last words."""
@@ -93,6 +95,13 @@ class Terminal:
                 return found
             if not self._read(deadline):
                 raise TerminalError(f"waited for {pattern!r}, but the screen shows: {self.screen[-600:]!r}")
+
+    def read_on(self, seconds: float) -> str:
+        """Take what comes within this time; returns what was written since the last match, without matching it."""
+        deadline = time.monotonic() + seconds
+        while self._read(max(deadline, time.monotonic() + _LOOK_SECONDS)) and time.monotonic() < deadline:
+            pass
+        return self.screen[self._read_to :]
 
     def wait(self, timeout_seconds: float = 15.0) -> int:
         """Read until the program has ended and return its exit status.

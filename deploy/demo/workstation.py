@@ -7,6 +7,7 @@ room only. People work without root and without capabilities.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from deploy.demo.room import CHECKOUT, Account, Plan, Room, open_room, write_use
 
 PROGRAMS = Path(sys.executable).parent
 _FIRST_UID = 61200
+_MODULES = "/srv/demo"
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,10 @@ class Desk:
         """The command line, to be started from anywhere, that runs `argv` here."""
         return self.room.argv(argv, account=self.account, env={**self.environment, **(more or {})})
 
+    def module_argv(self, module: str, *arguments: str) -> list[str]:
+        """The command line of one of this package's modules, for people who do not work in the checkout."""
+        return ["env", f"PYTHONPATH={_MODULES}", str(PROGRAMS / "python"), "-m", module, *arguments]
+
     def run(
         self, argv: Sequence[str], *, timeout_seconds: float = 60.0, text: str = ""
     ) -> subprocess.CompletedProcess[str]:
@@ -63,7 +69,7 @@ def open_desks(lab: Lab, host: str, hostname: str, people: Mapping[str, str]) ->
         Account(name, _FIRST_UID + number, f"/home/{name}", full_name=full_name)
         for number, (name, full_name) in enumerate(people.items())
     ]
-    homes, inside = {}, []
+    homes, inside = {}, [(str(_readable_copy(lab)), _MODULES)]
     for account in accounts:
         for kind, path in (("home", account.home), ("runtime", f"/run/user/{account.uid}")):
             place = folder / f"{account.name}-{kind}"
@@ -83,6 +89,17 @@ def open_desks(lab: Lab, host: str, hostname: str, people: Mapping[str, str]) ->
     return {account.name: Desk(room, account, homes[account.name]) for account in accounts}
 
 
-def module_argv(module: str, *arguments: str) -> list[str]:
-    """The command line of one of this package's modules, for people who do not work in the checkout."""
-    return ["env", f"PYTHONPATH={CHECKOUT}", str(PROGRAMS / "python"), "-m", module, *arguments]
+def _readable_copy(lab: Lab) -> Path:
+    """This package and the console's texts where everybody can read them: the checkout may lie in root's own home."""
+    copy = lab.dir / "checkout"
+    if not copy.exists():
+        shutil.copytree(
+            CHECKOUT / "deploy" / "demo", copy / "deploy" / "demo", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        for texts in (CHECKOUT / "web" / "src").glob("*/texts.*.json"):
+            place = copy / texts.relative_to(CHECKOUT)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(texts, place)
+        for path in (copy, *copy.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    return copy

@@ -87,12 +87,17 @@ def read_asked(body: object) -> list[Asked]:
 
 def choose_grant(grants: Sequence[Grant], wanted: Wanted, now: datetime) -> Grant | None:
     """The SSH grant that is open now; of several the one that stays open longest."""
-    fitting = [
-        grant
-        for grant in _of(grants, wanted)
-        if grant.state in _LIVE and grant.not_before <= now < grant.not_after and grant.protocol == "ssh"
-    ]
+    fitting = [grant for grant in _of(grants, wanted) if grant.protocol == "ssh" and _is_open(grant, now)]
     return max(fitting, key=lambda grant: grant.not_after, default=None)
+
+
+def is_still_open(grants: Sequence[Grant], grant_id: str, now: datetime) -> bool:
+    """Whether the site still lists this grant as one that lets in now."""
+    return any(grant.id == grant_id and _is_open(grant, now) for grant in grants)
+
+
+def _is_open(grant: Grant, now: datetime) -> bool:
+    return grant.state in _LIVE and grant.not_before <= now < grant.not_after
 
 
 def why_no_grant(grants: Sequence[Grant], asked: Sequence[Asked], wanted: Wanted, now: datetime) -> ClientError:

@@ -102,6 +102,11 @@ class Holder:
                 ),
             ]
 
+    def drop(self, session: Session, grant_id: str) -> None:
+        """Forgets the certificate of a grant that is no longer open."""
+        with self._lock:
+            session.certificates[:] = [held for held in session.certificates if held.grant_id != grant_id]
+
     def identities(self) -> tuple[list[Identity], Callable[[bytes], bytes]]:
         """What the ssh agent lists, newest prepared first, and the signature function that goes with it."""
         with self._lock:

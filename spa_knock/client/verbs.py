@@ -31,6 +31,7 @@ from spa_knock.client.grants import (
     Wanted,
     choose_grant,
     grant_bytes,
+    is_still_open,
     read_asked,
     read_grants,
     read_name,
@@ -58,6 +59,7 @@ PART_BYTES = 40_000
 """An answer's body crosses the control socket in parts of this size: base64 of it stays below the framing's limit."""
 
 _REMEMBER_FAILURE_SECONDS = 3.0
+_ROUND_OF_SECOND_THOUGHTS = 1
 _CALLABLE = re.compile(r"/(activation|targets|access-requests|grants)(/[A-Za-z0-9_-]+){0,2}", re.ASCII)
 
 Message = Mapping[str, object]
@@ -273,7 +275,7 @@ class Verbs:
 
     def _fetch(self, session: Session, wanted: Wanted) -> HeldCertificate:
         grants = read_grants(self._data(session, "GET", "/grants"))
-        now = datetime.fromtimestamp(self._holder.site_seconds(session), UTC)
+        now = self._site_time(session)
         grant = choose_grant(grants, wanted, now)
         if grant is None:
             raise why_no_grant(grants, read_asked(self._data(session, "GET", "/access-requests")), wanted, now)
@@ -311,6 +313,8 @@ class Verbs:
             errors = message.get("errors")
             seen = [one for one in errors if isinstance(one, int)] if isinstance(errors, list) else []
             raise self._knocker.nobody_answered(site.name, seen)
+        if number == _ROUND_OF_SECOND_THOUGHTS:
+            held = self._still_open(session, wanted, held)
         approach = rounds[number]
         knock = self._knocker.knock(SSH_DOOR, approach, bind=session.key.bind, grant=grant_bytes(held.grant_id))
         return [
@@ -322,6 +326,27 @@ class Verbs:
                 "wait_ms": int(approach.seconds * 1000),
             }
         ]
+
+    def _still_open(self, session: Session, wanted: Wanted, held: HeldCertificate) -> HeldCertificate:
+        """The first knock got no answer: perhaps its grant was taken back, and another one was given since.
+
+        Without this its certificate would be used until it ends. Raises ClientError with what became of the grant; a
+        site that does not answer here either is no reason to stop knocking.
+        """
+        try:
+            grants = read_grants(self._data(session, "GET", "/grants"))
+        except ClientError as error:
+            if error.code == "no_answer":
+                return held
+            raise
+        if is_still_open(grants, held.grant_id, self._site_time(session)):
+            return held
+        self._holder.drop(session, held.grant_id)
+        with self._preparing:
+            return self._fetch(session, wanted)
+
+    def _site_time(self, session: Session) -> datetime:
+        return datetime.fromtimestamp(self._holder.site_seconds(session), UTC)
 
     def _reach(self, _message: Message) -> list[dict[str, object]]:
         return [{"type": "reached", "seconds": round(self._link.reach(), 3)}]

@@ -20,7 +20,7 @@ def test_the_tour_passes_every_step_and_leaves_nothing_behind() -> None:
     argv = [sys.executable, "-m", "deploy.demo", "--tour-only"]
     done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    passed = re.findall(r"^  ✓ \d\. (.+?)\s+\d+ proofs", done.stdout, re.MULTILINE)
+    passed = re.findall(r"^  ✓ +\d+\. (.+?)\s+\d+ proofs", done.stdout, re.MULTILINE)
     assert passed == [name for name, _ in STEPS]
     run = re.search(r"Laboratory ([0-9a-f]{6}):", done.stdout)
     assert run is not None

@@ -49,6 +49,17 @@ def test_looking_is_no_use() -> None:
     assert found is None
 
 
+def test_a_dropped_grant_has_no_certificate_left() -> None:
+    holder = Clock().holder()
+    current = session()
+    holder.sign_in(current)
+    for one in (held("grt_1"), held("grt_2", "hmi1")):
+        holder.keep(current, one)
+    holder.drop(current, "grt_1")
+    assert holder.find("plc3", None) is None
+    assert [one.blob for one in holder.identities()[0]] == [b"grt_2"]
+
+
 def test_the_found_certificate_moves_to_the_front() -> None:
     holder = Clock().holder()
     current = session()

@@ -2,6 +2,8 @@
 
 import base64
 import datetime as dt
+import time
+from collections.abc import Callable
 
 import pytest
 from cryptography import x509
@@ -25,6 +27,13 @@ def refusal_of(agent: RunningAgent, kind: str, **fields: object) -> ClientError:
     with pytest.raises(ClientError) as refused:
         agent.ask(kind, **fields)
     return refused.value
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 5
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.005)
 
 
 def test_a_login_signs_in_and_learns_clock_keys_address_and_host_authority(site: FakeSite, agent: RunningAgent) -> None:
@@ -152,6 +161,39 @@ def test_an_ssh_knock_names_grant_and_session_key(site: FakeSite, agent: Running
     session = agent.holder.current()
     assert session is not None
     assert (body.service, body.grant, body.bind) == (2, grant_bytes(grant_id), session.key.bind)
+
+
+def test_after_an_unanswered_knock_a_grant_that_was_taken_back_is_named(site: FakeSite, agent: RunningAgent) -> None:
+    site.approve()
+    agent.login()
+    agent.ask("knock", name="plc3.plant", round=0)
+    site.grants[0]["state"] = "revoked"
+    assert refusal_of(agent, "knock", name="plc3.plant", round=1).code == "denied"
+    assert agent.holder.identities()[0] == []
+
+
+def test_after_an_unanswered_knock_a_newer_grant_takes_the_place_of_a_revoked_one(
+    site: FakeSite, agent: RunningAgent
+) -> None:
+    site.approve()
+    agent.login()
+    agent.ask("knock", name="plc3.plant", round=0)
+    site.grants[0]["state"] = "revoked"
+    newer = site.approve()
+    assert agent.ask("knock", name="plc3.plant", round=1)["type"] == "knocked"
+    wait_for(lambda: site.newest_knock(2).grant == grant_bytes(newer))
+    assert [one.comment for one in agent.holder.identities()[0]] == [f"plc3 {newer}"]
+
+
+def test_after_a_lost_knock_the_same_grant_knocks_again(site: FakeSite, agent: RunningAgent) -> None:
+    grant_id = site.approve()
+    agent.login()
+    agent.ask("knock", name="plc3.plant", round=0)
+    first, (identities, _) = site.newest_knock(2), agent.holder.identities()
+    agent.ask("knock", name="plc3.plant", round=1)
+    wait_for(lambda: site.newest_knock(2).stamp_ms > first.stamp_ms)
+    assert site.newest_knock(2).grant == grant_bytes(grant_id)
+    assert agent.holder.identities()[0] == identities
 
 
 def test_after_the_last_round_the_likely_causes_are_named(site: FakeSite, agent: RunningAgent) -> None:
