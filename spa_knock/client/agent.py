@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from spa_knock.client.agent_protocol import AgentProtocolError, MessageBuffer, answer
@@ -22,9 +22,10 @@ from spa_knock.client.errors import ClientError
 from spa_knock.client.home import Home, locked, private_folder
 from spa_knock.client.places import AGENT_SOCKET, CONTROL_SOCKET, home_dir
 from spa_knock.client.session import Holder
+from spa_knock.client.system import LocalListener, has_unix_sockets
 from spa_knock.client.verbs import Verbs
 from spa_knock.link.framing import Decoder, FramingError, encode
-from spa_knock.link.process import harden, peer_uid
+from spa_knock.link.process import harden
 
 _MOST_CONNECTIONS = 32
 _CONTROL_SILENCE_SECONDS = 30.0
@@ -57,9 +58,12 @@ class Server:
         with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
             stack.enter_context(self._stop_reader)
             stack.enter_context(self._stop_writer)
-            for name, handler in ((CONTROL_SOCKET, self._control), (AGENT_SOCKET, self._agent)):
-                listener = stack.enter_context(_listening(self._home.run_path / name))
-                selector.register(listener, selectors.EVENT_READ, handler)
+            serves = [(CONTROL_SOCKET, self._control)]
+            if has_unix_sockets():  # Stock ssh speaks with agents over nothing else that we have.
+                serves.append((AGENT_SOCKET, self._agent))
+            for name, handler in serves:
+                listener = stack.enter_context(LocalListener(self._home.run_path / name))
+                selector.register(listener.socket, selectors.EVENT_READ, (listener, handler))
             selector.register(self._stop_reader, selectors.EVENT_READ)
             ready()
             try:
@@ -67,7 +71,7 @@ class Server:
                     for key, _ in selector.select(_TICK_SECONDS):
                         if key.fileobj is self._stop_reader:
                             return
-                        self._accept(key.fileobj, key.data)
+                        self._accept(*key.data)
                     if self._is_unused():
                         return
             finally:
@@ -76,22 +80,24 @@ class Server:
     def _is_unused(self) -> bool:
         return self._holder.current() is None and time.monotonic() - self._asked_at >= self._unused_seconds
 
-    def _accept(self, listener: object, handler: Callable[[socket.socket], None]) -> None:
-        assert isinstance(listener, socket.socket)  # noqa: S101 - only listeners are registered with a handler
+    def _accept(self, listener: LocalListener, handler: Callable[[socket.socket], None]) -> None:
         try:
-            connection, _ = listener.accept()
+            connection, _ = listener.socket.accept()
         except OSError:
             return
-        if peer_uid(connection) != os.geteuid() or not self._busy.acquire(blocking=False):
+        if not self._busy.acquire(blocking=False):
             connection.close()
             return
         self._asked_at = time.monotonic()
-        threading.Thread(target=self._attend, args=(connection, handler), daemon=True).start()
+        threading.Thread(target=self._attend, args=(listener, connection, handler), daemon=True).start()
 
-    def _attend(self, connection: socket.socket, handler: Callable[[socket.socket], None]) -> None:
+    def _attend(
+        self, listener: LocalListener, connection: socket.socket, handler: Callable[[socket.socket], None]
+    ) -> None:
         try:
             with connection, contextlib.suppress(OSError, FramingError, AgentProtocolError):
-                handler(connection)
+                if listener.is_ours(connection):
+                    handler(connection)
         finally:
             self._asked_at = time.monotonic()
             self._busy.release()
@@ -126,26 +132,13 @@ class Server:
                 connection.sendall(answer(message, identities, sign))
 
 
-@contextlib.contextmanager
-def _listening(path: Path) -> Iterator[socket.socket]:
-    """A listening Unix socket for this user alone. Whoever holds the home's lock may replace what lies there."""
-    path.unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.setblocking(False)
-        listener.bind(str(path))
-        path.chmod(0o600)
-        listener.listen(16)
-        try:
-            yield listener
-        finally:
-            path.unlink(missing_ok=True)
-
-
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="spa_knock.client.agent", description="Sallyport's client agent.")
     parser.add_argument("--home", type=Path, default=None, help="client home; default: $SALLY_HOME or the platform's")
     options = parser.parse_args(arguments)
-    harden()
+    # Elsewhere the kernel offers nothing of the kind.
+    if sys.platform == "linux":
+        harden()
     os.umask(0o077)
     home = Home(options.home.absolute() if options.home else home_dir())
     try:
@@ -153,8 +146,9 @@ def main(arguments: list[str] | None = None) -> int:
         with locked(home):
             holder = Holder()
             server = Server(home, Verbs(home, holder), holder)
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                signal.signal(number, lambda *_: server.stop())
+            for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+                if (number := getattr(signal, name, None)) is not None:
+                    signal.signal(number, lambda *_: server.stop())
             server.serve()
     except ClientError as error:
         sys.stderr.write(error.one_line() + "\n")

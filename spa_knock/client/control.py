@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spa_knock.client.errors import ClientError
+from spa_knock.client.system import connect_local
 from spa_knock.link.framing import Decoder, FramingError, encode
 
 _ANSWER_SECONDS = 60.0
@@ -19,15 +20,14 @@ class ControlLink:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket: socket.socket | None = None
         self._decoder = Decoder()
         self._answers: list[dict[str, object]] = []
 
     def __enter__(self) -> "ControlLink":
         try:
-            self._socket.connect(str(self._path))
+            self._socket = connect_local(self._path)
         except OSError:
-            self._socket.close()
             raise ClientError(
                 "not_signed_in", "Not signed in", "the agent is not running", "Run: sally login"
             ) from None
@@ -35,10 +35,13 @@ class ControlLink:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
 
     def ask(self, kind: str, **fields: object) -> dict[str, object]:
         """The agent's answer to one question. Raises ClientError: its refusal, or that it did not answer."""
+        if self._socket is None:
+            raise _silent()
         try:
             self._socket.sendall(encode({"type": kind, **fields}))
         except (OSError, FramingError):
@@ -69,6 +72,8 @@ class ControlLink:
         return status, found
 
     def _next(self) -> dict[str, object]:
+        if self._socket is None:
+            raise _silent()
         try:
             while not self._answers:
                 data = self._socket.recv(65_536)

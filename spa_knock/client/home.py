@@ -2,10 +2,8 @@
 
 import base64
 import contextlib
-import fcntl
 import json
 import os
-import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +23,7 @@ from spa_knock.client.fields import (
 )
 from spa_knock.client.places import run_dir
 from spa_knock.client.site import Site, site_from_object
+from spa_knock.client.system import is_folder, is_ours_alone, set_mode, try_lock
 
 _MOST_FILE_BYTES = 256 * 1024
 
@@ -182,12 +181,11 @@ class Home:
 @contextlib.contextmanager
 def locked(home: Home) -> Iterator[None]:
     """Holds the home's lock, so that stamps have one writer. Raises ClientError when another agent holds it."""
-    handle = os.open(home.path / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    # Never inherited: Python opens everything close-on-exec.
+    handle = os.open(home.path / "agent.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ClientError("already_running", "No second agent", f"one already serves {home.path}") from None
+        if not try_lock(handle):
+            raise ClientError("already_running", "No second agent", f"one already serves {home.path}")
         yield
     finally:
         os.close(handle)
@@ -197,7 +195,7 @@ def private_folder(path: Path) -> None:
     """Makes the folder 0700, or checks that it is ours and nobody else's. Raises ClientError."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+    if not is_folder(found) or not is_ours_alone(found):
         raise ClientError(
             "home_not_private",
             f"The folder {path} is not private",
@@ -210,7 +208,7 @@ def read_private(path: Path) -> bytes:
     """A file that must be ours alone. Raises FileNotFoundError, ClientError."""
     with path.open("rb") as file:
         found = os.fstat(file.fileno())
-        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        if not is_ours_alone(found):
             raise ClientError(
                 "home_not_private",
                 f"The file {path} is not private",
@@ -225,7 +223,7 @@ def write_private(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), mode)
+            set_mode(file.fileno(), mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -41,6 +41,8 @@ def ensure_agent(home: Home) -> None:
         cwd=home.path,
         env=_environment(),
         start_new_session=True,
+        # Windows knows sessions by another name; elsewhere there is no such flag.
+        creationflags=getattr(subprocess, "DETACHED_PROCESS", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
     )
     try:
         _wait_until_ready(home, process)

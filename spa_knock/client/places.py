@@ -5,12 +5,20 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from spa_knock.client.system import has_owners
+
 CONTROL_SOCKET = "control.sock"
 AGENT_SOCKET = "agent.sock"
 
 
 def default_home(environ: Mapping[str, str]) -> Path:
-    """The home of a person with one site: `$XDG_CONFIG_HOME/sallyport`, else `~/.config/sallyport`."""
+    """The home of a person with one site: `$XDG_CONFIG_HOME/sallyport`, else `~/.config/sallyport`.
+
+    Where files have no owners (Windows) it lies in the person's own profile: `%LOCALAPPDATA%/sallyport`.
+    """
+    profile = environ.get("LOCALAPPDATA", "")
+    if profile and not has_owners():
+        return Path(profile) / "sallyport"
     base = environ.get("XDG_CONFIG_HOME", "")
     return (Path(base) if base.startswith("/") else Path.home() / ".config") / "sallyport"
 

@@ -1,13 +1,14 @@
 """How stock ssh finds us: ssh_config and known_hosts in the home, and one Include line in the user's file."""
 
+import importlib
 import os
-import pwd
 import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from spa_knock.client.errors import ClientError
 from spa_knock.client.home import Home, write_private
@@ -102,6 +103,10 @@ def helper_command() -> list[str]:
 
 def user_config_path() -> Path:
     """The file that ssh reads: it takes the home from the user database, not from $HOME."""
+    try:
+        pwd: Any = importlib.import_module("pwd")
+    except ImportError:
+        return Path.home() / ".ssh" / "config"
     return Path(pwd.getpwuid(os.geteuid()).pw_dir) / ".ssh" / "config"
 
 

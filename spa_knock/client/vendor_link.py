@@ -1,15 +1,17 @@
 """HTTP to the vendor face: knock, TCP, proof, TLS 1.3 with the device's certificate, then requests."""
 
+import contextlib
 import http
 import http.client
 import json
+import os
 import secrets
 import select
 import ssl
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,10 +55,8 @@ def tls_context_of_memory(site: Site, certificate_pem: str, key_pem: str, folder
 
     `folder` must be private; the file in it is 0600 and gone when this returns.
     """
-    with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".tls-") as file:
-        file.write(key_pem + "\n" + certificate_pem)
-        file.flush()
-        return tls_context(site, Path(file.name), Path(file.name))
+    with _for_a_moment(folder, (key_pem + "\n" + certificate_pem).encode()) as path:
+        return tls_context(site, path, path)
 
 
 def tls_context_of_key(site: Site, certificate_path: Path, key: Ed25519PrivateKey, folder: Path) -> ssl.SSLContext:
@@ -66,11 +66,21 @@ def tls_context_of_key(site: Site, certificate_path: Path, key: Ed25519PrivateKe
     password = secrets.token_bytes(32).hex()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(password.encode()))
     context = _context(site)
-    with tempfile.NamedTemporaryFile("wb", dir=folder, prefix=".tls-") as file:
-        file.write(pem)
-        file.flush()
-        context.load_cert_chain(certificate_path, file.name, password)
+    with _for_a_moment(folder, pem) as path:
+        context.load_cert_chain(certificate_path, path, password)
     return context
+
+
+@contextlib.contextmanager
+def _for_a_moment(folder: Path, content: bytes) -> Iterator[Path]:
+    """A private file that is closed while it is used: not every system opens one twice."""
+    handle, name = tempfile.mkstemp(dir=folder, prefix=".tls-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def _context(site: Site) -> ssl.SSLContext:

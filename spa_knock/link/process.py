@@ -6,7 +6,6 @@ Speaks systemd's socket-passing and notification protocols (sd_listen_fds(3), sd
 import contextlib
 import ctypes
 import os
-import resource
 import socket
 import struct
 
@@ -54,6 +53,8 @@ def harden() -> None:
 
     Raises ProcessError when the kernel refuses any of them.
     """
+    import resource  # Not everywhere: the client's programs import this module on every system.
+
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     libc = ctypes.CDLL(None, use_errno=True)
     for option, value in ((_PR_SET_DUMPABLE, 0), (_PR_SET_NO_NEW_PRIVS, 1)):
