@@ -16,9 +16,9 @@ def with_schema(database: Database, url: str) -> None:
     address = make_url(url)
     if address.drivername == "sqlite" and address.database:
         Path(address.database).write_bytes(_blank(known_tables()))
+        share_compiled(database)
     else:
         SQLModel.metadata.create_all(database.engine)
-    share_compiled(database)
 
 
 def known_tables() -> frozenset[str]:
@@ -39,15 +39,14 @@ def _blank(_tables: frozenset[str]) -> bytes:
     return content
 
 
-_shared: dict[str, tuple[Dialect, dict[Any, Any]]] = {}
+_shared: list[tuple[Dialect, dict[Any, Any]]] = []
 
 
 def share_compiled(database: Database) -> None:
-    """Let this database use what others of its kind have compiled: each engine would compile every statement anew."""
+    """Let this SQLite database use what others have compiled: each engine would compile every statement anew."""
     engine = database.engine
-    dialect, compiled = _shared.setdefault(engine.dialect.name, (engine.dialect, {}))
-    if dialect is engine.dialect:
+    if not _shared:
         with engine.connect():
-            pass
-    engine.dialect = dialect
+            _shared.append((engine.dialect, {}))
+    engine.dialect, compiled = _shared[0]
     engine.update_execution_options(compiled_cache=compiled)

@@ -317,6 +317,7 @@ class FakeSite:
     def _admit(self, door: int, connection: socket.socket, serve: Callable[[socket.socket, Expected], None]) -> None:
         with connection, contextlib.suppress(OSError, ssl.SSLError):
             connection.settimeout(20)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             proof = b""
             while len(proof) < PROOF_BYTES:
                 data = connection.recv(PROOF_BYTES - len(proof))
