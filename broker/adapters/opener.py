@@ -12,6 +12,8 @@ from broker.kernel.errors import Unavailable
 from spa_knock.link.framing import Decoder, FramingError, encode
 
 _TIMEOUT_SECONDS: Final = 2.0
+_NOBODY: Final = "192.0.2.1"
+_NO_PORT: Final = 9
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,14 @@ class Opener:
             return OpenerStatus.from_json(answer)
         except (KeyError, TypeError, ValueError):
             raise Unavailable("opener.no_answer", "The firewall writer's status makes no sense.") from None
+
+    def answers(self) -> bool:
+        """Whether the opener is there and can write: asked to end what never was, towards an address of RFC 5737."""
+        try:
+            self.end_egress(_NOBODY, _NO_PORT)
+        except Unavailable:
+            return False
+        return True
 
     def close(self) -> None:
         """Give the connection back."""

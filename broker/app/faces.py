@@ -6,9 +6,10 @@ from typing import Final
 from fastapi import APIRouter, FastAPI, HTTPException, Response
 from fastapi.responses import JSONResponse
 
-from broker.app import console, problems
+from broker.app import console, health_api, problems
 from broker.app.bounds import BoundedBody
 from broker.app.house import House
+from broker.identities.access import PlantAccess
 
 PLANT_PREFIX: Final = "/api/v1"
 VENDOR_PREFIX: Final = "/vendor/v1"
@@ -22,6 +23,7 @@ def plant_face(house: House, *more: APIRouter) -> FastAPI:
     problems.install(app)
     for router in house.plant_routers():
         app.include_router(router, prefix=PLANT_PREFIX)
+    app.include_router(health_api.plant_router(house, house.layout, PlantAccess(house.sign_in)), prefix=PLANT_PREFIX)
     for router in (_health(house), *more):
         app.include_router(router)
     _no_unknown_api_paths(app)

@@ -11,6 +11,8 @@ from broker.access_requests import api as access_requests_api
 from broker.access_requests.service import AccessRequestService
 from broker.adapters.db.database import Database
 from broker.adapters.opener import Opener
+from broker.app import set_up
+from broker.app.layout import Layout
 from broker.audit import api as audit_api
 from broker.audit.reactions import Reactions
 from broker.audit.witness import Witness
@@ -36,8 +38,10 @@ from broker.recordings.replaying import Replaying
 from broker.recordings.service import RecordingService
 from broker.recordings.unmasking import Unmasking
 from broker.sessions import api as sessions_api
+from broker.sessions import probe_api
 from broker.sessions.authority import AuthorityServer
 from broker.sessions.live import Door, LiveSessions
+from broker.sessions.probing import TargetProbes
 from broker.sessions.reports import GatewayReports
 from broker.sessions.service import SessionsService
 from broker.sessions.watching import Watching
@@ -55,6 +59,7 @@ class House:
     database: Database
     reactions: Reactions
     witness: Witness
+    layout: Layout
     opener: Opener
     people: PeopleService
     confirmation: ConfirmationService
@@ -73,6 +78,7 @@ class House:
     reports: GatewayReports
     knocks: Knocks
     sources: SourceWatch
+    probes: TargetProbes
     knock_link: KnockLinkService
     authority: AuthorityServer
     console_url: str
@@ -89,10 +95,12 @@ class House:
             access_requests_api.plant_router(self.requests, access),
             grants_api.plant_router(self.grants, access),
             sessions_api.plant_router(self.sessions, self.live, self.watching, access),
+            probe_api.plant_router(self.probes, access),
             recordings_api.plant_router(self.recordings, access),
             replay_api.plant_router(self.replaying, access),
             unmask_api.plant_router(Unmasking(self.database, self.clock, self.recordings), access),
             boundary_api.plant_router(self.boundary, access),
+            set_up.plant_router(self.database, self.clock, access),
             audit_api.plant_router(self.database, self.clock, read_audit, access.requires("audit.state.read")),
         ]
 

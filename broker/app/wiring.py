@@ -62,6 +62,7 @@ from broker.sessions.authority import AuthorityServer
 from broker.sessions.events import ConnectionRefused, SessionCutOnHost, SessionEnded, SessionEndOrdered
 from broker.sessions.live import LiveSessions
 from broker.sessions.model import OrderKind
+from broker.sessions.probing import TargetProbes
 from broker.sessions.reports import GatewayReports
 from broker.sessions.service import SessionsService
 from broker.sessions.watching import Watching
@@ -204,11 +205,15 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
     reports = GatewayReports(database, clock, recordings)
     watching = Watching(live, recordings)
     authority = AuthorityServer(sessions, reports, clock, watching=watching, peer_uid=settings.users.gateway)
+    probes = TargetProbes(database, clock, targets)
+    probes.connect(workers=lambda: authority.workers, send=authority.order_probe, open_way=opener.allow_egress)
+    reports.on_probe(probes.take)
     return House(
         clock=clock,
         database=database,
         reactions=reactions,
         witness=witness,
+        layout=layout,
         opener=opener,
         people=people,
         confirmation=ConfirmationService(database, clock, Throttle()),
@@ -227,6 +232,7 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
         reports=reports,
         knocks=knocks,
         sources=SourceWatch(),
+        probes=probes,
         knock_link=knock_link,
         authority=authority,
         console_url=f"https://{settings.plant_face.host}:{settings.plant_face.port}",

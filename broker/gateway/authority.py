@@ -1,7 +1,7 @@
 """The one port between the byte side and the control side: messages out, orders in, and what outlives silence.
 
 Outward: `admit`, `lease`, `hold`, `renew` (asked and awaited), `ended` and `report` (spooled on disk, delivered at
-least once, in order). Inward: orders about a session. The gateway never asks per byte.
+least once, in order). Inward: orders about a session, and to test a connection. The gateway never asks per byte.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ import structlog
 
 from broker.gateway.local_link import LocalLink, Message, PeerRefused, PeerSilent
 from broker.gateway.permits import Admission, BadAnswer, Denial, Lease, SessionPermit, number, text
+from broker.gateway.probing import ProbeOrder, read_order
 from broker.gateway.spool import Spool, SpoolError
 
 ADMIT_SECONDS: Final = 15.0
@@ -149,11 +150,14 @@ class Authority:
         sessions: Callable[[], Sequence[str]],
         on_order: Callable[[Order], bool],
         on_change: Callable[[bool], None],
+        on_probe: Callable[[ProbeOrder], None] = lambda order: None,
     ) -> None:
-        """`on_order` says whether it knew the session; `on_change` is told when control is lost (False) and back."""
+        """`on_order` says whether it knew the session; `on_change` is told when control is lost (False) and back;
+        `on_probe` gets the connections to be tested."""
         self._spool = spool
         self._boot_id = boot_id
         self._on_order = on_order
+        self._on_probe = on_probe
         self._early: OrderedDict[str, Order] = OrderedDict()
         self._pending = asyncio.Event()
         self._link = LocalLink(
@@ -326,6 +330,9 @@ class Authority:
             return
         epoch = message.get("epoch", 0)
         try:
+            if message.get("order") == "probe":
+                self._on_probe(read_order(message))
+                return
             order = Order(
                 OrderKind(str(message.get("order"))),
                 text(message, "session_id"),

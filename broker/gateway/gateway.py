@@ -21,6 +21,7 @@ from broker.gateway.knocks import Expectations, KnockListener
 from broker.gateway.local_cut import CutListener
 from broker.gateway.opener_link import OpenerLink
 from broker.gateway.permits import Admission, Denial
+from broker.gateway.probing import Probes
 from broker.gateway.recording_care import RecordingCare
 from broker.gateway.recording_room import RecordingRoom
 from broker.gateway.spec import ProtocolSpec
@@ -240,6 +241,7 @@ class Gateway:
         config = self._config
         boot_id = secrets.token_hex(16)
         spool = Spool(config.state_dir / "spool.jsonl", boot_id)
+        probes = Probes(self._specs, lambda code, params: authority.report(None, code, params))
         authority = Authority(
             config.authority_socket,
             spool,
@@ -248,6 +250,7 @@ class Gateway:
             sessions=self.sessions.ids,
             on_order=self.sessions.obey,
             on_change=self.sessions.control_changed,
+            on_probe=probes.begin,
         )
         evidence = Evidence.load(config.evidence_key_file)
 
@@ -269,6 +272,7 @@ class Gateway:
                 tasks.create_task(CutListener(config.cut, self.sessions, config.cutter_uid).run())
                 self.sessions.watching = Watching(config.authority_socket)
                 tasks.create_task(self.sessions.watching.run())
+                tasks.create_task(probes.run())
                 tasks.create_task(self.sessions.tick())
                 tasks.create_task(self.sessions.room.run())
                 for door in doors:

@@ -18,7 +18,8 @@ class ProtocolSpec:
     """One protocol: how it is called, the door and port it enters and leaves by, and where its listener is found.
 
     `listener` is `package.module:Class`; it is imported by the gateway alone, so that control can read a description
-    without loading a protocol engine.
+    without loading a protocol engine. `key_reader` is the same for a function that reads a target's key, which makes
+    a connection test possible; empty for none (`broker.gateway.probing.KeyReader`).
     """
 
     name: str
@@ -28,3 +29,4 @@ class ProtocolSpec:
     channels: tuple[str, ...]
     listener: str
     options: tuple[OptionSpec, ...] = ()
+    key_reader: str = ""

@@ -48,6 +48,7 @@ PERMISSIONS: Final[dict[Role, frozenset[str]]] = {
             "targets.target.read",
             "targets.target.create",
             "targets.target.change",
+            "targets.target.probe",
             "vault.credential.put",
             "policy.rule.read",
             "policy.rule.change",

@@ -20,7 +20,7 @@ from broker.kernel.clock import Clock
 from broker.kernel.errors import SallyportError
 from broker.sessions import messages
 from broker.sessions.messages import BadMessage, Message
-from broker.sessions.model import GatewayIdentity, SessionOrder
+from broker.sessions.model import GatewayIdentity, ProbeOrder, SessionOrder
 from broker.sessions.reports import GatewayReports
 from broker.sessions.service import SessionsService
 from broker.sessions.watching import Watching
@@ -119,10 +119,20 @@ class AuthorityServer:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._send_order, order)
 
+    def order_probe(self, order: ProbeOrder) -> None:
+        """Have a worker test a connection; from any thread. Lost when the worker is not connected."""
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._send_to, order.worker, messages.probe_order(order))
+
     def _send_order(self, order: SessionOrder) -> None:
-        link = self._links.get(order.worker)
+        self._send_to(order.worker, messages.order(order))
+
+    def _send_to(self, worker: str, message: Message) -> None:
+        link = self._links.get(worker)
         if link is not None:
-            link.send(messages.order(order))
+            link.send(message)
 
     async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         uid = peer_uid(writer.get_extra_info("socket"))

@@ -64,6 +64,16 @@ def gateway_silent() -> Unavailable:
     return Unavailable("sessions.gateway_silent", "The session's gateway does not answer. Try again in a moment.")
 
 
+def no_gateway() -> Unavailable:
+    """A connection test needs a gateway, for control itself reaches no target."""
+    return Unavailable("sessions.no_gateway", "No gateway is connected. Look at the health page.")
+
+
+def too_many_probes() -> TooMany:
+    """Connection tests are bounded: the broker is no scanner."""
+    return TooMany("sessions.too_many_probes", "Too many connection tests. Try again in a minute.")
+
+
 def too_many_watches() -> TooMany:
     """The console serves as many watches as it can."""
     return TooMany("sessions.too_many_watches", "Too many sessions are being watched. Close one first.")

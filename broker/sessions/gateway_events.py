@@ -21,6 +21,7 @@ RECORDING_HEALTH: Final = {
 }
 """What an event makes of the recording health that a session shows."""
 
+PROBED: Final = "gateway.target.probed"
 _NOT_AUDITED: Final = frozenset({"session.command.entered", "session.channel.opened"})
 _COMMAND_CHARACTERS: Final = 2000
 _TEXT_CHARACTERS: Final = 200

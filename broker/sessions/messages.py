@@ -17,6 +17,7 @@ from broker.sessions.model import (
     Ended,
     GatewayIdentity,
     LeaseAnswer,
+    ProbeOrder,
     Report,
     ReportedEvent,
     SessionOrder,
@@ -218,6 +219,20 @@ def order(one: SessionOrder) -> Message:
         "epoch": one.epoch,
     }
     return {**message, "watch_id": one.watch_id} if one.watch_id else message
+
+
+def probe_order(one: ProbeOrder) -> Message:
+    """An order to test a connection."""
+    return {
+        "type": "order",
+        "order": "probe",
+        "probe_id": one.probe_id,
+        "protocol": one.protocol,
+        "address": one.address,
+        "port": one.port,
+        "key_type": one.key_type,
+        "seconds": one.seconds,
+    }
 
 
 def _permit(permit: Permit) -> Message:

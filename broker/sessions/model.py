@@ -133,6 +133,19 @@ class Report:
 
 
 @dataclass(frozen=True)
+class ProbeOrder:
+    """A connection that a gateway worker tests up to the host key; `key_type` is the one to ask for first, or empty."""
+
+    probe_id: str
+    worker: str
+    protocol: str
+    address: str
+    port: int
+    key_type: str
+    seconds: int
+
+
+@dataclass(frozen=True)
 class SessionRecord:
     """A session as it stands."""
 

@@ -1,7 +1,8 @@
 """What the gateway tells of its sessions, taken once; and the sessions that no gateway holds any more."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import structlog
@@ -13,12 +14,13 @@ from broker.kernel.ids import is_id
 from broker.recordings.service import RecordingService
 from broker.sessions import rules, store
 from broker.sessions.events import ReportGap, SessionEnded
-from broker.sessions.gateway_events import ANCHORED, BLOCKED, RECORDING_HEALTH, anchor_of, audit_event
+from broker.sessions.gateway_events import ANCHORED, BLOCKED, PROBED, RECORDING_HEALTH, anchor_of, audit_event
 from broker.sessions.model import (
     Ended,
     GatewayIdentity,
     OrderKind,
     Report,
+    ReportedEvent,
     SessionCommand,
     SessionOrder,
     SessionState,
@@ -37,6 +39,11 @@ class GatewayReports:
         self._database = database
         self._clock = clock
         self._recordings = recordings
+        self._on_probe: Callable[[ReportedEvent], None] = lambda _: None
+
+    def on_probe(self, take: Callable[[ReportedEvent], None]) -> None:
+        """Have the answers of connection tests passed to this, each once, when they are in the trail."""
+        self._on_probe = take
 
     def ended(self, gateway: GatewayIdentity, boot_id: str, seq: int, ended: Ended) -> None:
         """A session is over, as the gateway says; taken once, whatever was known of it before."""
@@ -70,6 +77,8 @@ class GatewayReports:
                 audited = audit_event(event, session_id, person_id, gateway.worker)
                 if audited is not None:
                     unit.emit(audited)
+                if event.code == PROBED:
+                    unit.after_commit(partial(self._on_probe, event))
             if row is not None:
                 row.commands_blocked += sum(event.code == BLOCKED for event in report.events)
                 for event in report.events:

@@ -29,6 +29,38 @@ class TargetCreated(AuditEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TargetProbed(AuditEvent):
+    """Somebody has a connection tested, up to the host key. Subject: the target, or the test for one not entered yet.
+
+    The gateway's answer follows as `gateway.event.reported` with the test's id.
+    """
+
+    code: ClassVar[str] = "targets.target.probed"
+    probe_id: Public[str]
+    address: Sensitive[str]
+    port: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetKeyMatched(AuditEvent):
+    """A test found the pinned host key. Subject: the target."""
+
+    code: ClassVar[str] = "targets.target.key_matched"
+    probe_id: Public[str]
+    host_key_sha256: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetKeyDiffers(AuditEvent):
+    """A test found another host key than the pinned one. Subject: the target."""
+
+    code: ClassVar[str] = "targets.target.key_differs"
+    probe_id: Public[str]
+    pinned_sha256: Public[str]
+    shown_sha256: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class TargetEndpointChanged(AuditEvent):
     """A target's address, port or host key was changed: its credentials are detached. Subject: the target."""
 

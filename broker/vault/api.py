@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from broker.identities.access import PlantAccess
 from broker.identities.model import Principal
 from broker.kernel.sensitivity import SecretText
-from broker.vault.model import CredentialKind
+from broker.vault.model import CredentialKind, CredentialState
 from broker.vault.service import VaultService
 
 
@@ -30,9 +30,32 @@ class CredentialAnswer(_Schema):
     id: str
 
 
+class CredentialStateAnswer(_Schema):
+    """Whether an account has a credential: `detached` when address or key were changed since it was stored."""
+
+    account: str
+    state: CredentialState
+
+
+class CredentialStateList(_Schema):
+    """Every account of a target."""
+
+    items: list[CredentialStateAnswer]
+
+
 def plant_router(service: VaultService, access: PlantAccess) -> APIRouter:
     """The console's route `/targets/{id}/credentials`."""
     router = APIRouter(tags=["vault"])
+
+    @router.get(
+        "/targets/{target_id}/credentials",
+        operation_id="list_credential_states",
+        dependencies=[Depends(access.requires("targets.target.read"))],
+    )
+    def list_credential_states(target_id: str) -> CredentialStateList:
+        """Which accounts have a credential that opens; never one itself."""
+        states = service.states(target_id)
+        return CredentialStateList(items=[CredentialStateAnswer(account=name, state=state) for name, state in states])
 
     @router.post("/targets/{target_id}/credentials", operation_id="put_credential", status_code=status.HTTP_201_CREATED)
     def put_credential(

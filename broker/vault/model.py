@@ -14,6 +14,14 @@ class CredentialKind(Enum):
     PRIVATE_KEY = "private_key"
 
 
+class CredentialState(Enum):
+    """Whether an account has a secret, and whether it opens for the target as it is now."""
+
+    ABSENT = "absent"
+    BOUND = "bound"
+    DETACHED = "detached"
+
+
 @dataclass(frozen=True)
 class Credential:
     """That a secret is held for an account of a target; never the secret itself."""

@@ -16,7 +16,7 @@ from broker.targets.model import Account, Target
 from broker.targets.service import TargetService
 from broker.vault.errors import account_not_found, detached, lease_spent, no_credential, secret_unfit
 from broker.vault.events import CredentialLeased, CredentialPut
-from broker.vault.model import Credential, CredentialKind, Lease
+from broker.vault.model import Credential, CredentialKind, CredentialState, Lease
 from broker.vault.store import CredentialRow, LeaseRow, current_credential, lease_of_session
 
 _LONGEST_PASSWORD: Final = 1024
@@ -142,6 +142,19 @@ class VaultService:
             return SecretText(self._sealer.open(row.sealed, _bound_to(row.id, target, owner)).decode())
         except SealBroken:
             raise detached() from None
+
+    def states(self, target_id: str) -> list[tuple[str, CredentialState]]:
+        """Of each account of a target, by its name, whether its credential is there and opens. Raises NotFound."""
+        with self._database.reading() as session:
+            target = self._targets.get_within(session, target_id)
+            found = []
+            for account in target.accounts:
+                state = CredentialState.ABSENT
+                if current_credential(session, account.id) is not None:
+                    attached = self.is_attached(session, target, account.username)
+                    state = CredentialState.BOUND if attached else CredentialState.DETACHED
+                found.append((account.username, state))
+            return found
 
     def is_attached(self, session: Session, target: Target, account: str) -> bool:
         """Whether a credential of this account exists and opens for the target as it is now."""

@@ -13,4 +13,5 @@ SPEC = ProtocolSpec(
     channels=(ChannelKind.SHELL.value, ChannelKind.EXEC.value, FILE_UPLOAD, FILE_DOWNLOAD),
     listener="broker.protocols.ssh.listener:SshListener",
     options=OPTIONS,
+    key_reader="broker.protocols.ssh.key_reader:read_key",
 )

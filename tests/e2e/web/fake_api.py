@@ -13,14 +13,15 @@ import pyotp
 import uvicorn
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 
 from broker.identities.model import Role
 from broker.identities.rules import PERMISSIONS
+from broker.targets.rules import fingerprint
 from tests.e2e.web import fake_models as m
 from tests.e2e.web.fake_access import COOKIE, AnyHouse, RefusedError, Signed, csrf_of, found, need, page, problem_answer
 from tests.e2e.web.fake_console import install_console
-from tests.e2e.web.fake_house import SECRET, House, build, cast_text, recording_events, stamp
+from tests.e2e.web.fake_house import SECRET, STEPS, House, build, cast_text, recording_events, stamp
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 CONFIRMATION = "7K3M-Q0ZT"
@@ -230,6 +231,72 @@ def bind_credential(target_id: str, body: m.NewCredential, house: AnyHouse) -> m
     return m.Created(id=house.next_id("crd"))
 
 
+def probed(house: House, pinned: str | None) -> m.ProbeItem:
+    key = house.shown_key if house.outcome == "key_shown" else None
+    return m.ProbeItem(
+        probe_id=house.next_id("prb"),
+        at=stamp(house.now),
+        outcome=house.outcome,
+        host_key=key,
+        fingerprint=fingerprint(key) if key else None,
+        pinned_fingerprint=fingerprint(pinned) if pinned else None,
+        key_differs=key != pinned if key and pinned else None,
+    )
+
+
+@api.post("/targets/{target_id}/probe", dependencies=[need("targets.target.probe")])
+def probe_target(target_id: str, house: AnyHouse) -> m.ProbeItem:
+    return probed(house, found(house.targets.get(target_id)).host_key)
+
+
+@api.post("/target-probes", dependencies=[need("targets.target.create")])
+def probe_address(body: m.ProbeAddress, house: AnyHouse) -> m.ProbeItem:
+    return probed(house, None)
+
+
+@api.get("/targets/{target_id}/credentials", dependencies=[need("targets.target.read")])
+def credential_states(target_id: str, house: AnyHouse) -> m.CredentialStates:
+    target = found(house.targets.get(target_id))
+    stored = {"maint": "bound", "svc": "detached"} | {secret.account: "bound" for secret in house.secrets}
+    return m.CredentialStates(
+        items=[m.CredentialStateItem(account=one, state=stored.get(one, "absent")) for one in target.accounts]
+    )
+
+
+@api.get("/health", dependencies=[need("app.health.read")])
+def read_health(house: AnyHouse) -> m.HealthItem:
+    now = stamp(house.now)
+    names = ("control", "database", "gateway", "guard", "opener")
+    guard = m.GuardItem(
+        state="armed",
+        said_at=now,
+        roster_version=12,
+        roster_sent=12,
+        counters={"accepted": 41, "refused_gate": 1203, "refused_clock": 2, "refused_something_new": 1},
+    )
+    return m.HealthItem(
+        checked_at=now,
+        release="0.1.0",
+        parts=[m.Part(name=name, ready=name not in house.unready) for name in names],
+        gateway_workers=[] if "gateway" in house.unready else ["gateway-1"],
+        guard=None if "guard" in house.unready else guard,
+        firewall=m.FirewallItem(is_whole=house.firewall_is_whole, windows=2, ways=1),
+        trail=m.TrailItem(last_seq=75, witnessed_seq=71, witnessed_at=now, records_behind=4),
+        recordings=m.SpaceItem(free_bytes=7_300_000_000, size_bytes=64_000_000_000),
+        certificates=[
+            m.ExpiryItem(name="site root", ends_at=stamp(house.now + timedelta(days=3_000))),
+            m.ExpiryItem(name="console", ends_at=stamp(house.now + timedelta(days=12))),
+            m.ExpiryItem(name="SSH door", ends_at=stamp(house.now - timedelta(days=1))),
+        ],
+    )
+
+
+@api.get("/set-up", dependencies=[need("app.health.read")])
+def read_set_up(house: AnyHouse) -> m.SetUpItem:
+    steps = [m.StepItem(code=code, state=house.open_steps.get(code, "done")) for code in STEPS]
+    return m.SetUpItem(complete=not house.open_steps, steps=steps)
+
+
 @api.get("/access-requests", dependencies=[need("access_requests.request.read")])
 def list_requests(
     house: AnyHouse, state: str | None = None, limit: Limit = 50, cursor: str | None = None
@@ -320,6 +387,44 @@ def cut_session(session_id: str, body: m.Reason, house: AnyHouse) -> m.SessionIt
     return session
 
 
+def live_session(house: House, session_id: str) -> m.SessionItem:
+    session = found(house.sessions.get(session_id))
+    if session.state != "live":
+        raise RefusedError(409, "sessions.not_live", "Not live.", state=session.state)
+    return session
+
+
+@api.post("/sessions/{session_id}/freeze", dependencies=[need("sessions.session.freeze")])
+def freeze_session(session_id: str, body: m.Reason, house: AnyHouse) -> m.SessionItem:
+    session = live_session(house, session_id)
+    session.frozen = m.Held(at=stamp(house.now), reason=body.reason)
+    house.live.note(kind="frozen", cause="order", text=body.reason)
+    return session
+
+
+@api.post("/sessions/{session_id}/thaw", dependencies=[need("sessions.session.freeze")])
+def thaw_session(session_id: str, body: m.Reason, house: AnyHouse) -> m.SessionItem:
+    session = live_session(house, session_id)
+    session.frozen = None
+    house.live.note(kind="thawed", cause="order", text=body.reason)
+    return session
+
+
+@api.post("/sessions/{session_id}/message", status_code=204, dependencies=[need("sessions.session.message")])
+def message_session(session_id: str, body: m.MessageText, house: AnyHouse) -> None:
+    live_session(house, session_id)
+    house.messages.append(body.text)
+
+
+@api.get("/sessions/{session_id}/watch", dependencies=[need("sessions.session.watch")])
+def watch_session(session_id: str, person: Signed, house: AnyHouse, after: int = 0) -> Response:
+    session = live_session(house, session_id)
+    if house.live.refuses:
+        raise RefusedError(429, "sessions.too_many_watches", "Too many.")
+    session.watchers = [m.Named(id=person.id, display_name=person.display_name)]
+    return StreamingResponse(house.live.events(after), media_type="text/event-stream")
+
+
 @api.get("/recordings/{recording_id}", dependencies=[need("recordings.recording.read")])
 def read_recording(recording_id: str, house: AnyHouse) -> m.RecordingView:
     return found(house.recordings.get(recording_id))
@@ -356,11 +461,18 @@ def read_events(recording_id: str, house: AnyHouse) -> m.RecordingEvents:
 
 
 @api.get("/audit/events", dependencies=[need("audit.event.read")])
-def list_audit(house: AnyHouse, code: str | None = None, limit: Limit = 50, cursor: str | None = None) -> m.AuditEvents:
+def list_audit(
+    house: AnyHouse,
+    code: str | None = None,
+    subject: str | None = None,
+    limit: Limit = 50,
+    cursor: str | None = None,
+) -> m.AuditEvents:
     rows = [
         e
         for e in reversed(house.audit)
-        if code in {None, e.code} or ((code or "")[-1:] == "*" and e.code.startswith((code or "")[:-1]))
+        if subject in {None, e.subject}
+        and (code in {None, e.code} or ((code or "")[-1:] == "*" and e.code.startswith((code or "")[:-1])))
     ]
     items, following = page(rows, limit, cursor)
     return m.AuditEvents(items=items, next_cursor=following)

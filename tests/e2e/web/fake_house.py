@@ -6,10 +6,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from tests.e2e.web import fake_models as m
+from tests.e2e.web.fake_live import LiveStage, a_stage
 
 SECRET: Final = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 PASSWORD: Final = "correct horse battery staple"
 ACTIVATION: Final = "act-0123456789abcdef"
+
+
+KEY: Final = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK4rZ0m0Zf2oVb0rP0n1m2l3k4j5h6g7f8d9s0a1q2w3"
+STEPS: Final = (
+    *("system_administrator", "security_administrator", "plant_admins", "auditor", "target", "credential"),
+    *("connection_test", "vendor_engineer", "device", "session", "replay"),
+)
 
 
 def stamp(moment: datetime) -> str:
@@ -63,6 +71,13 @@ class House:
     activations: dict[str, str] = field(default_factory=dict)
     passwords: dict[str, str] = field(default_factory=dict)
     secrets: list[m.NewCredential] = field(default_factory=list)
+    live: LiveStage = field(default_factory=a_stage)
+    messages: list[str] = field(default_factory=list)
+    outcome: str = "key_shown"
+    shown_key: str = KEY
+    firewall_is_whole: bool = True
+    unready: set[str] = field(default_factory=set)
+    open_steps: dict[str, str] = field(default_factory=dict)
     made: int = 0
     long: "LongRecording" = field(default_factory=lambda: LongRecording())
 
@@ -155,7 +170,6 @@ def _add_targets(house: House) -> None:
         "zon_1": m.ZoneItem(id="zon_1", name="Body shop 车身车间", created_at=stamp(house.now)),
         "zon_2": m.ZoneItem(id="zon_2", name="Paint 涂装", created_at=stamp(house.now)),
     }
-    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK4rZ0m0Zf2oVb0rP0n1m2l3k4j5h6g7f8d9s0a1q2w3"
     house.targets = {
         "tgt_1": m.TargetItem(
             id="tgt_1",
@@ -165,7 +179,7 @@ def _add_targets(house: House) -> None:
             address="10.20.4.12",
             port=22,
             protocol="ssh",
-            host_key=key,
+            host_key=KEY,
             description="Welding robot cell 2, operator panel",
             accounts=["maint", "viewer"],
             created_at=stamp(house.now),
@@ -178,7 +192,7 @@ def _add_targets(house: House) -> None:
             address="10.20.7.3",
             port=22,
             protocol="ssh",
-            host_key=key,
+            host_key=KEY,
             description="",
             accounts=["svc"],
             created_at=stamp(house.now),

@@ -113,6 +113,10 @@ class PersonCreated(Shape):
     activation_url: str | None
 
 
+class MessageText(Shape):
+    text: str = Field(min_length=1, max_length=500)
+
+
 class NewInvite(Shape):
     person_id: str
 
@@ -259,6 +263,96 @@ class GrantItem(Shape):
     end_reason: str | None = None
 
 
+class ProbeAddress(Shape):
+    address: str
+    port: int = Field(ge=1, le=65535)
+    protocol: Literal["ssh"] = "ssh"
+
+
+class ProbeItem(Shape):
+    probe_id: str
+    at: str
+    outcome: str
+    host_key: str | None = None
+    fingerprint: str | None = None
+    pinned_fingerprint: str | None = None
+    key_differs: bool | None = None
+    milliseconds: int = 31
+
+
+class CredentialStateItem(Shape):
+    account: str
+    state: Literal["absent", "bound", "detached"]
+
+
+class CredentialStates(Shape):
+    items: list[CredentialStateItem]
+
+
+class Part(Shape):
+    name: str
+    ready: bool
+
+
+class GuardItem(Shape):
+    state: str
+    said_at: str
+    roster_version: int
+    roster_sent: int
+    counters: dict[str, int]
+
+
+class FirewallItem(Shape):
+    is_whole: bool
+    windows: int
+    ways: int
+
+
+class TrailItem(Shape):
+    last_seq: int
+    witnessed_seq: int
+    witnessed_at: str | None
+    records_behind: int
+    problem: str | None = None
+
+
+class SpaceItem(Shape):
+    free_bytes: int
+    size_bytes: int
+
+
+class ExpiryItem(Shape):
+    name: str
+    ends_at: str
+
+
+class HealthItem(Shape):
+    checked_at: str
+    release: str
+    parts: list[Part]
+    gateway_workers: list[str]
+    guard: GuardItem | None
+    firewall: FirewallItem | None
+    trail: TrailItem | None
+    recordings: SpaceItem | None
+    certificates: list[ExpiryItem]
+
+
+class StepItem(Shape):
+    code: str
+    state: Literal["done", "waiting", "open"]
+
+
+class SetUpItem(Shape):
+    complete: bool
+    steps: list[StepItem]
+
+
+class Held(Shape):
+    at: str
+    reason: str
+
+
 class SessionItem(Shape):
     id: str
     grant_id: str
@@ -278,6 +372,9 @@ class SessionItem(Shape):
     exit_status: int | None = None
     commands_blocked: int = 0
     recording_health: str = "good"
+    must_be_watched: bool = False
+    frozen: Held | None = None
+    watchers: list[Named] = []
 
 
 class Verification(Shape):

@@ -127,3 +127,30 @@ def test_the_trail_is_paged_and_filtered_and_says_whether_it_holds(open_console:
     console.page.get_by_label(console.text("audit.filter")).fill("devices.*")
     console.button("audit.apply").click()
     expect(console.page.get_by_role("row")).to_have_count(3)
+
+
+def test_only_what_happened_to_one_thing_is_shown(open_console: Opener, plant: Plant) -> None:
+    console = open_console()
+    console.sign_in("audit", "/audit")
+    console.page.get_by_role("button", name="ses_2", exact=True).click()
+    console.sees("audit.about")
+    expect(console.page.get_by_role("row")).to_have_count(2)
+    console.button("audit.about_all").click()
+    expect(console.page.get_by_role("row")).not_to_have_count(2)
+
+
+def test_a_person_is_found_beyond_the_first_page(open_console: Opener, plant: Plant) -> None:
+    pattern = plant.house.people["wang"]
+    for number in range(230):
+        name = f"engineer-{number:03}"
+        changed = {"id": f"psn_{name}", "username": name, "display_name": f"Engineer {number}"}
+        plant.house.people[name] = pattern.model_copy(update=changed)
+    console = open_console()
+    console.sign_in("root", "/people")
+    expect(console.page.get_by_role("row")).to_have_count(101)
+    search = console.page.get_by_label(console.text("app.search_in", list=console.text("identities.people")))
+    search.fill("engineer-229")
+    expect(console.page.get_by_role("row")).to_have_count(2)
+    expect(console.page.get_by_role("row", name="engineer-229")).to_be_visible()
+    search.fill("nobody of this name")
+    console.sees("app.none_found")

@@ -112,7 +112,11 @@ def test_a_site_is_set_up_from_the_first_administrators_link(
     open_console: Opener, real: tuple[str, str, str], guard: Guard
 ) -> None:
     chief = open_console()
-    sign_in(chief, "chief", activate(chief, real[1]), "/people")
+    sign_in(chief, "chief", activate(chief, real[1]))
+    chief.heading("set_up.set_up")
+    chief.sees("set_up.progress", done=1, all=11)
+    chief.page.get_by_role("link", name=chief.text("set_up.do")).first.click()
+    chief.heading("identities.people")
     tokens = {role: add_person(chief, role, role.replace("_", "-")) for role in ("plant_admin", "auditor")}
     add_person(chief, "vendor_engineer", "keller", "Keller Robotik GmbH")
     assert guard.faults == []
@@ -171,6 +175,14 @@ def test_a_site_is_set_up_from_the_first_administrators_link(
         "vault.credential.put",
     ):
         expect(auditor.page.get_by_text(code, exact=True).first).to_be_visible()
+    chief.go("/set-up")
+    chief.sees("set_up.progress", done=5, all=11)
+    for code in ("plant_admins", "vendor_engineer", "device"):
+        chief.sees(f"set_up.waiting.{code}")
     auditor.page.get_by_label(auditor.text("audit.filter")).fill("identities.*")
     auditor.button("audit.apply").click()
     expect(auditor.page.get_by_text("devices.invite.created", exact=True)).to_have_count(0)
+    auditor.go("/health")
+    auditor.sees("health.not_all_ready")
+    auditor.sees("health.part_missing.gateway")
+    auditor.sees("audit.chain_holds")

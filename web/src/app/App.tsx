@@ -4,10 +4,12 @@ import { Component, Suspense, lazy, type ReactNode } from 'react'
 import { BrowserRouter, Navigate, Route, Routes } from 'react-router'
 
 import { SignInPage } from '../identities/SignInPage'
+import { useSetUp } from '../set_up/api'
 import { Loading } from './DataList'
 import { LanguageProvider, useI18n } from './i18n/i18n'
 import { pages } from './pages'
 import { PageHead, Refusal } from './parts'
+import { may } from './permissions'
 import { Problem } from './problem'
 import { SessionProvider, useSession } from './session'
 import { Shell } from './Shell'
@@ -50,19 +52,31 @@ export function App() {
 }
 
 function Console() {
-  const { session, error, retry, can } = useSession()
+  const { session, error, retry } = useSession()
   if (session === undefined) return error ? <Stop error={error} retry={retry} /> : <Loading />
   if (session === null) return <SignInPage />
+  return <Pages role={session.person.role} />
+}
+
+/** Who sets a site up begins there until it is done; everybody else with the first page of the role. */
+const SETTING_UP = new Set(['system_administrator', 'security_administrator'])
+
+function Pages({ role }: { role: string }) {
+  const { can } = useSession()
+  const setUp = useSetUp(can(may.readHealth))
+  const incomplete = setUp.data?.complete === false
   const mine = pages.filter((page) => can(page.permission))
-  const first = mine.find((page) => page.nav)?.paths[0]
+  const shown = mine.filter((page) => incomplete || !page.nav?.duringSetUp)
+  const waits = setUp.isLoading && SETTING_UP.has(role)
+  const first = incomplete && SETTING_UP.has(role) ? '/set-up' : mine.find((page) => page.nav)?.paths[0]
   return (
-    <Shell pages={mine}>
+    <Shell pages={shown}>
       <Suspense fallback={<Loading />}>
         <Routes>
           {mine.flatMap(({ paths, element: Page }) =>
             paths.map((path) => <Route key={path} path={path} element={<Page />} />),
           )}
-          <Route path="/" element={first ? <Navigate to={first} replace /> : <Nothing />} />
+          <Route path="/" element={waits ? <Loading /> : first ? <Navigate to={first} replace /> : <Nothing />} />
           <Route path="*" element={<NotHere />} />
         </Routes>
       </Suspense>

@@ -1,9 +1,10 @@
 /** A list of records: a table where there is room, one card a record on a phone. */
-import { Button, Spin } from 'antd'
-import type { ReactNode } from 'react'
+import { Button, Input, Spin } from 'antd'
+import { useEffect, useState, type ReactNode } from 'react'
 
 import type { List } from './data'
 import { useI18n } from './i18n/i18n'
+import { Icon } from './icons'
 import { Refusal } from './parts'
 import { usePhone } from './useMedia'
 
@@ -21,17 +22,44 @@ interface Props<T> {
   columns: Column<T>[]
   rowKey: (row: T) => string
   empty: ReactNode
+  /** What of a row can be searched for; without it there is no search. */
+  search?: (row: T) => (string | null | undefined)[]
 }
 
-export function DataList<T>({ label, list, columns, rowKey, empty }: Props<T>) {
+/** So many records are fetched for a search at most. */
+const MOST_SEARCHED = 2_000
+/** As few are seen at a glance. */
+const FEW = 8
+
+export function DataList<T>({ label, list, columns, rowKey, empty, search }: Props<T>) {
   const { t } = useI18n()
   const phone = usePhone()
+  const [words, setWords] = useState('')
+  const wanted = words.trim().toLowerCase()
+  const { more, loadingMore } = list
+  const fetchesAll = wanted !== '' && more !== undefined && !loadingMore && list.items.length < MOST_SEARCHED
+  useEffect(() => {
+    if (fetchesAll) more?.()
+  }, [fetchesAll, more])
   if (list.loading) return <Loading />
+  const items = wanted && search ? list.items.filter((row) => search(row).some((text) => text?.toLowerCase().includes(wanted))) : list.items
+  const inner = { label, items, columns, rowKey }
   return (
     <>
       <Refusal error={list.error} />
-      {list.items.length === 0 && !list.error ? <p className="empty">{empty}</p> : null}
-      {list.items.length > 0 && (phone ? <Cards {...{ label, list, columns, rowKey }} /> : <Table {...{ label, list, columns, rowKey }} />)}
+      {search && (list.items.length > FEW || words !== '') ? (
+        <Input
+          className="search"
+          allowClear
+          prefix={<Icon name="search" size={16} />}
+          aria-label={t('app.search_in', { list: label })}
+          placeholder={t('app.search')}
+          value={words}
+          onChange={(event) => setWords(event.target.value)}
+        />
+      ) : null}
+      {items.length === 0 && !list.error ? <p className="empty">{wanted ? t('app.none_found') : empty}</p> : null}
+      {items.length > 0 && (phone ? <Cards {...inner} /> : <Table {...inner} />)}
       {list.more ? (
         <p className="center">
           <Button onClick={list.more} loading={list.loadingMore}>
@@ -52,9 +80,11 @@ export function Loading() {
   )
 }
 
-type Inner<T> = Omit<Props<T>, 'empty'>
+interface Inner<T> extends Pick<Props<T>, 'label' | 'columns' | 'rowKey'> {
+  items: T[]
+}
 
-function Table<T>({ label, list, columns, rowKey }: Inner<T>) {
+function Table<T>({ label, items, columns, rowKey }: Inner<T>) {
   return (
     <div className="table-frame" tabIndex={0} role="region" aria-label={label}>
       <table>
@@ -72,7 +102,7 @@ function Table<T>({ label, list, columns, rowKey }: Inner<T>) {
           </tr>
         </thead>
         <tbody>
-          {list.items.map((row) => (
+          {items.map((row) => (
             <tr key={rowKey(row)}>
               {columns.map((column, index) => (
                 <td key={index} className={column.title ? undefined : 'actions'}>
@@ -87,13 +117,13 @@ function Table<T>({ label, list, columns, rowKey }: Inner<T>) {
   )
 }
 
-function Cards<T>({ label, list, columns, rowKey }: Inner<T>) {
+function Cards<T>({ label, items, columns, rowKey }: Inner<T>) {
   const [head, ...rest] = columns
   const facts = rest.filter((column) => column.title && !column.wide)
   const actions = rest.filter((column) => !column.title)
   return (
     <ul className="cards" aria-label={label}>
-      {list.items.map((row) => (
+      {items.map((row) => (
         <li key={rowKey(row)}>
           <h2>{head?.render(row)}</h2>
           <dl className="facts">

@@ -13,11 +13,15 @@ interface Props {
   error: unknown
   /** The longest reason the server takes. */
   longest?: number
+  /** What stands there at first. */
+  initial?: string
+  /** False for an act that harms nothing. */
+  danger?: boolean
   onCancel: () => void
   onConfirm: (reason: string) => void
 }
 
-export function ReasonDialog({ open, title, text, action, busy, error, longest = 500, onCancel, onConfirm }: Props) {
+export function ReasonDialog({ open, title, text, action, busy, error, longest = 500, initial = '', danger = true, onCancel, onConfirm }: Props) {
   const { t } = useI18n()
   const [form] = Form.useForm<{ reason: string }>()
   return (
@@ -25,7 +29,7 @@ export function ReasonDialog({ open, title, text, action, busy, error, longest =
       open={open}
       title={title}
       okText={action}
-      okButtonProps={{ danger: true, loading: busy }}
+      okButtonProps={{ danger, loading: busy }}
       cancelText={t('app.cancel')}
       onCancel={onCancel}
       onOk={() => form.submit()}
@@ -33,7 +37,7 @@ export function ReasonDialog({ open, title, text, action, busy, error, longest =
     >
       <p>{text}</p>
       <Form form={form} layout="vertical" preserve={false} onFinish={({ reason }) => onConfirm(reason.trim())}>
-        <Form.Item name="reason" label={t('app.reason')} rules={[{ required: true, whitespace: true, message: t('app.reason_needed') }]}>
+        <Form.Item name="reason" initialValue={initial} label={t('app.reason')} rules={[{ required: true, whitespace: true, message: t('app.reason_needed') }]}>
           <Input.TextArea rows={2} maxLength={longest} autoFocus />
         </Form.Item>
       </Form>

@@ -66,5 +66,14 @@ export async function ask<T>(pending: Promise<Outcome<T>>): Promise<T> {
   throw problem
 }
 
+/** An answer that comes bit by bit. Throws a `Problem` when it is refused or the network fails. */
+export async function openStream(path: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+  const response = await fetch(path, { signal, credentials: 'same-origin', cache: 'no-store' })
+  if (response.ok && response.body) return response.body
+  const problem = problemOf(await response.json().catch(() => undefined), response.status)
+  if (problem.code === 'not_signed_in') whenSignedOut()
+  throw problem
+}
+
 /** The query of a list: 100 at a time, from a cursor. */
 export const pageQuery = (cursor: string | undefined) => ({ limit: 100, ...(cursor ? { cursor } : {}) })

@@ -69,7 +69,8 @@ export function formatFor(language: string): Format {
     bytes: (value) => {
       if (value < 1024) return unit(value, 'byte')
       if (value < 1024 ** 2) return unit(Math.round(value / 1024), 'kilobyte')
-      return unit(Math.round(value / 1024 ** 2), 'megabyte')
+      if (value < 1024 ** 3) return unit(Math.round(value / 1024 ** 2), 'megabyte')
+      return unit(Math.round((value / 1024 ** 3) * 10) / 10, 'gigabyte')
     },
   }
 }

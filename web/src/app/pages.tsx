@@ -10,7 +10,8 @@ export interface PageEntry {
   paths: string[]
   permission: Permission
   element: LazyExoticComponent<ComponentType>
-  nav?: { title: Key; icon: IconName }
+  /** `duringSetUp`: shown only while the site is not set up yet. */
+  nav?: { title: Key; icon: IconName; duringSetUp?: boolean }
 }
 
 export const pages: PageEntry[] = [
@@ -44,6 +45,11 @@ export const pages: PageEntry[] = [
     element: lazy(() => import('../sessions/SessionPage')),
   },
   {
+    paths: ['/sessions/:id/live'],
+    permission: may.watchSession,
+    element: lazy(() => import('../sessions/LivePage')),
+  },
+  {
     paths: ['/recordings/:id'],
     permission: may.replayRecording,
     element: lazy(() => import('../recordings/ReplayPage')),
@@ -70,5 +76,17 @@ export const pages: PageEntry[] = [
     permission: may.readAudit,
     element: lazy(() => import('../audit/AuditPage')),
     nav: { title: 'audit.nav', icon: 'audit' },
+  },
+  {
+    paths: ['/health'],
+    permission: may.readHealth,
+    element: lazy(() => import('../health/HealthPage')),
+    nav: { title: 'health.nav', icon: 'health' },
+  },
+  {
+    paths: ['/set-up'],
+    permission: may.readHealth,
+    element: lazy(() => import('../set_up/SetUpPage')),
+    nav: { title: 'set_up.nav', icon: 'check', duringSetUp: true },
   },
 ]

@@ -25,7 +25,7 @@ const TONES: Record<string, Tone> = {
   trusted: 'good', active: 'good', approved: 'good', verified: 'good', bound: 'good', sealed: 'good',
   live: 'live', open: 'live',
   pending: 'wait', submitted: 'wait', invited: 'wait', unconfirmed: 'wait', closing: 'wait', issued: 'wait', unchecked: 'wait',
-  suspended: 'bad', denied: 'bad', revoked: 'bad', broken: 'bad', failed: 'bad', detached: 'bad',
+  suspended: 'bad', denied: 'bad', revoked: 'bad', broken: 'bad', failed: 'bad', detached: 'bad', absent: 'wait',
 } // prettier-ignore
 
 export function Chip({ tone, icon, children }: { tone: Tone; icon?: IconName; children: ReactNode }) {

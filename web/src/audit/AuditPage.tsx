@@ -5,17 +5,20 @@ import { useState } from 'react'
 import { DataList, type Column } from '../app/DataList'
 import { useFormat } from '../app/format'
 import { useI18n } from '../app/i18n/i18n'
-import { Chip, Moment, PageHead, Refusal } from '../app/parts'
+import { Moment, PageHead } from '../app/parts'
 import { may } from '../app/permissions'
 import { useSession } from '../app/session'
-import { useAuditEvents, useChain, type AuditEvent } from './api'
+import { useAuditEvents, type AuditEvent } from './api'
+import { Chain } from './Chain'
 
 export default function AuditPage() {
   const { t } = useI18n()
   const format = useFormat()
+  const { can } = useSession()
   const [code, setCode] = useState('')
   const [typed, setTyped] = useState('')
-  const list = useAuditEvents(code)
+  const [subject, setSubject] = useState<string>()
+  const list = useAuditEvents(code, subject)
   const choose = (next: string) => {
     setTyped(next)
     setCode(next.trim())
@@ -32,13 +35,20 @@ export default function AuditPage() {
     { title: t('audit.seq'), render: (event) => format.number(event.seq) },
     { title: t('audit.at'), render: (event) => <Moment at={event.at} /> },
     { title: t('audit.actor'), render: (event) => <code>{event.actor}</code> },
-    { title: t('audit.subject'), render: (event) => <code>{event.subject}</code> },
+    {
+      title: t('audit.subject'),
+      render: (event) => (
+        <button type="button" className="as-link" onClick={() => setSubject(event.subject)} title={t('audit.only_this_subject')}>
+          <code>{event.subject}</code>
+        </button>
+      ),
+    },
     { title: t('audit.params'), render: (event) => <Params params={event.params} /> },
   ]
   return (
     <>
       <PageHead title={t('audit.trail')} lead={t('audit.lead')} />
-      <Chain />
+      {can(may.readChain) ? <Chain /> : null}
       <form
         className="row filter"
         onSubmit={(event) => {
@@ -59,12 +69,22 @@ export default function AuditPage() {
         />
         <Button htmlType="submit">{t('audit.apply')}</Button>
       </form>
+      {subject ? (
+        <p className="row">
+          <span>
+            {t('audit.about')} <code>{subject}</code>
+          </span>
+          <Button size="small" onClick={() => setSubject(undefined)}>
+            {t('audit.about_all')}
+          </Button>
+        </p>
+      ) : null}
       <DataList
         label={t('audit.trail')}
         list={list}
         columns={columns}
         rowKey={(event) => String(event.seq)}
-        empty={t(code ? 'audit.none_such' : 'audit.none')}
+        empty={t(code || subject ? 'audit.none_such' : 'audit.none')}
       />
     </>
   )
@@ -81,29 +101,5 @@ function Params({ params }: { params: AuditEvent['params'] }) {
         </li>
       ))}
     </ul>
-  )
-}
-
-function Chain() {
-  const { t } = useI18n()
-  const format = useFormat()
-  const { can } = useSession()
-  const query = useChain(can(may.readChain))
-  const state = query.data
-  if (query.error) return <Refusal error={query.error} />
-  if (!state) return null
-  const tone = state.verified ? 'good' : 'bad'
-  return (
-    <section className={`verification verification-${tone}`} aria-label={t('audit.chain')}>
-      <Chip tone={tone} icon={state.verified ? 'check' : 'warning'}>
-        {t(state.verified ? 'audit.chain_holds' : 'audit.chain_broken')}
-      </Chip>
-      <p>{t(state.verified ? 'audit.chain_holds_text' : 'audit.chain_broken_text')}</p>
-      <p className="muted">
-        {state.broken_at ? `${t('audit.chain_broken_at', { seq: format.number(state.broken_at) })} ` : null}
-        {t('audit.chain_facts', { seq: format.number(state.last_seq), at: format.moment(state.checked_at) })}{' '}
-        <code className="long">{state.head}</code>
-      </p>
-    </section>
   )
 }

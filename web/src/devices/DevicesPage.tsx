@@ -48,6 +48,7 @@ export default function DevicesPage() {
         columns={columns}
         rowKey={(device) => device.id}
         empty={t('devices.none')}
+        search={(device) => [device.name, device.person.display_name, device.operating_system, tCode('devices.state', device.state)]}
       />
       {inviting ? <InviteDialog onClose={() => setInviting(false)} /> : null}
       {trusting ? <TrustDialog device={trusting} onClose={() => setTrusting(undefined)} /> : null}

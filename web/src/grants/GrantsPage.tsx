@@ -16,7 +16,7 @@ import { GRANTS, revokeGrant, useGrants, type Grant } from './api'
 const OPEN = new Set(['issued', 'active'])
 
 export default function GrantsPage() {
-  const { t } = useI18n()
+  const { t, tCode } = useI18n()
   const format = useFormat()
   const { can } = useSession()
   const list = useGrants()
@@ -45,7 +45,14 @@ export default function GrantsPage() {
   return (
     <>
       <PageHead title={t('grants.grants')} lead={t('grants.lead')} />
-      <DataList label={t('grants.grants')} list={list} columns={columns} rowKey={(grant) => grant.id} empty={t('grants.none')} />
+      <DataList
+        label={t('grants.grants')}
+        list={list}
+        columns={columns}
+        rowKey={(grant) => grant.id}
+        empty={t('grants.none')}
+        search={(grant) => [nameOf(grant.target), nameOf(grant.person), nameOf(grant.device), grant.account, tCode('grants.state', grant.state)]}
+      />
       <ReasonDialog
         open={revoking !== undefined}
         title={t('grants.revoke_title', { person: nameOf(revoking?.person), target: nameOf(revoking?.target) })}

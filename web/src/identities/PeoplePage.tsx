@@ -98,6 +98,7 @@ export default function PeoplePage() {
         columns={columns}
         rowKey={(person) => person.id}
         empty={t('identities.none')}
+        search={(person) => [person.display_name, person.username, person.company, tCode('identities.role', person.role)]}
       />
       {adding ? <NewPersonDialog onClose={() => setAdding(false)} /> : null}
       {confirming ? <ConfirmDialog person={confirming} onClose={() => setConfirming(undefined)} /> : null}

@@ -1,4 +1,5 @@
 /** One session: who, from where, to what, how it ended, and the way to its recording. */
+import type { ReactNode } from 'react'
 import { Link, useParams } from 'react-router'
 
 import { Loading } from '../app/DataList'
@@ -6,12 +7,13 @@ import { useFormat } from '../app/format'
 import { useI18n } from '../app/i18n/i18n'
 import { Icon } from '../app/icons'
 import { nameOf } from '../app/names'
-import { Chip, Facts, PageHead, Refusal, State } from '../app/parts'
+import { Chip, Facts, PageHead, Refusal } from '../app/parts'
 import { may } from '../app/permissions'
 import { useSession } from '../app/session'
 import { useOneSession } from './api'
 import { Cut } from './Cut'
 import { Length } from './SessionsPage'
+import { Standing, Watchers } from './Standing'
 
 export default function SessionPage() {
   const { t, tCode } = useI18n()
@@ -32,6 +34,12 @@ export default function SessionPage() {
         <>
           <PageHead title={t('sessions.of', { person: nameOf(session.person), target: nameOf(session.target) })}>
             {can(may.cutSession) ? <Cut session={session} /> : null}
+            {session.state === 'live' && can(may.watchSession) ? (
+              <Link className="button-link" to={`/sessions/${session.id}/live`}>
+                <Icon name="eye" />
+                {t('sessions.watch')}
+              </Link>
+            ) : null}
             {session.recording_id && can(may.replayRecording) ? (
               <Link className="button-link" to={`/recordings/${session.recording_id}`}>
                 <Icon name="play" />
@@ -42,7 +50,10 @@ export default function SessionPage() {
           <div className="panel">
             <Facts
               rows={[
-                [t('sessions.state_label'), <State key="state" of="sessions.state" value={session.state} />],
+                [t('sessions.state_label'), <Standing key="state" session={session} />],
+                ...(session.state === 'live'
+                  ? [[t('sessions.watchers'), <Watchers key="watchers" session={session} />] as [string, ReactNode]]
+                  : []),
                 [t('sessions.person'), nameOf(session.person)],
                 [t('sessions.device'), nameOf(session.device)],
                 [t('sessions.source'), <code key="source">{session.source}</code>],

@@ -6,15 +6,20 @@ import { Link } from 'react-router'
 import { DataList, type Column } from '../app/DataList'
 import { useFormat } from '../app/format'
 import { useI18n } from '../app/i18n/i18n'
+import { Icon } from '../app/icons'
 import { nameOf } from '../app/names'
-import { Chip, Moment, PageHead, State } from '../app/parts'
+import { Chip, Moment, PageHead } from '../app/parts'
+import { may } from '../app/permissions'
+import { useSession } from '../app/session'
 import { useSessions, type Session } from './api'
+import { Standing } from './Standing'
 
 type View = 'live' | 'all'
 
 export default function SessionsPage() {
   const { t, tCode } = useI18n()
   const format = useFormat()
+  const { can } = useSession()
   const [view, setView] = useState<View>('all')
   const list = useSessions(view === 'live' ? 'live' : undefined)
   const columns: Column<Session>[] = [
@@ -24,7 +29,7 @@ export default function SessionsPage() {
     },
     { title: t('sessions.account'), render: (session) => <code>{session.account}</code> },
     { title: t('sessions.person'), render: (session) => nameOf(session.person) },
-    { title: t('sessions.state_label'), render: (session) => <State of="sessions.state" value={session.state} /> },
+    { title: t('sessions.state_label'), render: (session) => <Standing session={session} /> },
     { title: t('sessions.started'), render: (session) => <Moment at={session.started_at} /> },
     { title: t('sessions.length'), render: (session) => <Length session={session} /> },
     {
@@ -44,6 +49,18 @@ export default function SessionsPage() {
       wide: true,
     },
   ]
+  if (can(may.watchSession)) {
+    columns.push({
+      title: '',
+      render: (session) =>
+        session.state === 'live' ? (
+          <Link className="button-link button-small" to={`/sessions/${session.id}/live`}>
+            <Icon name="eye" size={16} />
+            {t('sessions.watch')}
+          </Link>
+        ) : null,
+    })
+  }
   return (
     <>
       <PageHead title={t('sessions.sessions')} lead={t('sessions.lead')} />
@@ -61,6 +78,7 @@ export default function SessionsPage() {
         list={list}
         columns={columns}
         rowKey={(session) => session.id}
+        search={(session) => [nameOf(session.target), nameOf(session.person), nameOf(session.device), session.account, session.source, session.id]}
         empty={t(view === 'live' ? 'sessions.none_live' : 'sessions.none')}
       />
     </>

@@ -3,10 +3,14 @@ import { Form, Input, InputNumber } from 'antd'
 import { useEffect, useState } from 'react'
 
 import { useI18n } from '../app/i18n/i18n'
+import { may } from '../app/permissions'
+import { useSession } from '../app/session'
+import { FetchKey } from './ConnectionTest'
 import { fingerprintOf } from './fingerprint'
 
 export function EndpointFields() {
   const { t } = useI18n()
+  const { can } = useSession()
   const needed = (message: string) => [{ required: true, message }]
   return (
     <>
@@ -18,6 +22,7 @@ export function EndpointFields() {
           <InputNumber min={1} max={65535} precision={0} />
         </Form.Item>
       </div>
+      {can(may.createTarget) ? <FetchKey /> : null}
       <Form.Item
         name="host_key"
         label={t('targets.host_key')}

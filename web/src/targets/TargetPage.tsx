@@ -6,11 +6,13 @@ import { Link, useParams } from 'react-router'
 import { Loading } from '../app/DataList'
 import { useI18n } from '../app/i18n/i18n'
 import { Icon } from '../app/icons'
-import { Facts, PageHead, Refusal } from '../app/parts'
+import { Facts, PageHead, Refusal, State } from '../app/parts'
 import { may } from '../app/permissions'
 import { useSession } from '../app/session'
+import { useCredentialStates } from '../vault/api'
 import { CredentialDialog } from '../vault/CredentialDialog'
 import { useTarget } from './api'
+import { ConnectionTest } from './ConnectionTest'
 import { EndpointDialog } from './EndpointDialog'
 import { Fingerprint } from './EndpointFields'
 
@@ -51,13 +53,17 @@ export default function TargetPage() {
             />
             <Fingerprint line={target.host_key} />
           </div>
+          {can(may.probeTarget) ? <ConnectionTest key={target.host_key} target={target} /> : null}
           <section className="panel">
             <h2>{t('targets.accounts')}</h2>
             <p className="muted">{t('targets.credentials_text')}</p>
             <ul className="lines">
               {target.accounts.map((account) => (
                 <li key={account}>
-                  <code>{account}</code>
+                  <span className="row">
+                    <code>{account}</code>
+                    <CredentialChip targetId={target.id} account={account} />
+                  </span>
                   {can(may.putCredential) ? (
                     <Button size="small" onClick={() => setBinding(account)}>
                       {t('targets.put_credential')}
@@ -83,4 +89,10 @@ export default function TargetPage() {
       ) : null}
     </>
   )
+}
+
+function CredentialChip({ targetId, account }: { targetId: string; account: string }) {
+  const states = useCredentialStates(targetId)
+  const found = states.data?.items.find((item) => item.account === account)
+  return found ? <State of="vault.state" value={found.state} /> : null
 }

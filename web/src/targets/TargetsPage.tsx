@@ -47,6 +47,7 @@ export default function TargetsPage() {
         columns={columns}
         rowKey={(target) => target.id}
         empty={t('targets.none')}
+        search={(target) => [target.name, target.zone, target.address, target.description, ...target.accounts]}
       />
       {adding ? <NewTargetDialog onClose={() => setAdding(false)} /> : null}
     </>

@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 
-import { api, ask, pageQuery, type Body, type Item } from '../app/api'
+import { api, ask, pageQuery, type Answer, type Body, type Item } from '../app/api'
 import { useList } from '../app/data'
 
 export type Target = Item<'/api/v1/targets'>
@@ -12,8 +12,11 @@ export interface Endpoint {
   host_key: string
 }
 
+export type Probe = Answer<'/api/v1/targets/{target_id}/probe', 'post'>
+
 export const TARGETS = 'targets'
 export const ZONES = 'zones'
+export const AUDIT = 'audit'
 
 export const useTargets = () =>
   useList<Target>([TARGETS], (cursor) => ask(api.GET('/api/v1/targets', { params: { query: pageQuery(cursor) } })))
@@ -33,3 +36,6 @@ export const createZone = (name: string) => ask(api.POST('/api/v1/zones', { body
 export const createTarget = (body: NewTarget) => ask(api.POST('/api/v1/targets', { body }))
 export const changeEndpoint = ({ id, ...body }: Endpoint & { id: string }) =>
   ask(api.PUT('/api/v1/targets/{target_id}/endpoint', { ...path(id), body }))
+export const probeTarget = (id: string) => ask(api.POST('/api/v1/targets/{target_id}/probe', path(id)))
+export const probeAddress = (endpoint: Pick<Endpoint, 'address' | 'port'>) =>
+  ask(api.POST('/api/v1/target-probes', { body: { ...endpoint, protocol: 'ssh' } }))

@@ -85,3 +85,12 @@ def test_an_opener_that_was_restarted_is_asked_again(opener: Opener, listener: _
 def test_an_opener_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="does not answer"):
         Opener(tmp_path / "absent.sock").revoke(1)
+
+
+def test_whether_it_answers_is_found_by_a_wish_without_effect(opener: Opener, listener: _Listener) -> None:
+    assert opener.answers()
+    assert listener.heard[-1]["type"] == "egress_close"
+    listener.answer = {"type": "refused", "code": "firewall"}
+    assert not opener.answers()
+    listener.answer = None
+    assert not opener.answers()

@@ -11,8 +11,10 @@ from broker.gateway import authority
 from broker.gateway.authority import AdmitRequest, Authority, Order, OrderKind, RecordingFacts, SshProof
 from broker.gateway.local_link import PeerRefused, PeerSilent
 from broker.gateway.permits import BadAnswer
+from broker.gateway.probing import ProbeOrder
 from broker.gateway.spool import Spool
 from broker.gateway.testing import FakeAuthority, Message
+from spa_knock.link.framing import encode
 from tests.unit.broker.gateway.folders import short_folder
 
 REQUEST = AdmitRequest(
@@ -26,6 +28,7 @@ class Rig:
         self.orders: list[Order] = []
         self.changes: list[bool] = []
         self.known = True
+        self.probes: list[ProbeOrder] = []
         self.spool = Spool(folder / "spool", "boot")
         self.authority = Authority(
             folder / "a",
@@ -35,6 +38,7 @@ class Rig:
             sessions=lambda: ["ses_9"],
             on_order=self._order,
             on_change=self.changes.append,
+            on_probe=self.probes.append,
         )
 
     def _order(self, order: Order) -> bool:
@@ -201,3 +205,19 @@ async def test_nothing_that_comes_too_early_undoes_an_early_end() -> None:
             while len(one.orders) < 7:
                 await asyncio.sleep(0.01)
         assert one.authority.early_order("ses_2") is None
+
+
+async def test_an_order_to_test_a_connection_is_passed_on_and_a_malformed_one_is_not() -> None:
+    async with rig() as one:
+        order = {"type": "order", "order": "probe", "probe_id": "prb_1", "protocol": "ssh", "key_type": ""}
+        for more in (
+            {"address": "plc", "port": 22, "seconds": 10},
+            {"address": "10.20.0.4", "port": 22, "seconds": 10},
+        ):
+            for writer in one.control._writers:
+                writer.write(encode({**order, **more}))
+        async with asyncio.timeout(10):
+            while not one.probes:
+                await asyncio.sleep(0.01)
+        assert one.probes == [ProbeOrder("prb_1", "ssh", "10.20.0.4", 22, "", 10)]
+        assert one.orders == []

@@ -10,9 +10,11 @@ import pytest
 
 from broker.gateway import authority as client
 from broker.gateway.permits import Admission, Denial
+from broker.gateway.probing import ProbeOrder as GatewayProbeOrder
+from broker.gateway.probing import read_order
 from broker.gateway.spool import Spool
 from broker.sessions.authority import AuthorityServer
-from broker.sessions.model import AdmitRequest, SessionState
+from broker.sessions.model import AdmitRequest, ProbeOrder, SessionState
 from spa_knock.link.framing import Decoder, encode
 from tests.unit.broker.sessions.plant import SECRET, Plant
 
@@ -349,3 +351,26 @@ async def test_the_gateways_own_client_speaks_this_link(plant: Plant, tmp_path: 
     record = plant.sessions.get(admission.session_id).record
     assert (record.state, record.end_reason, record.commands_blocked) == (SessionState.CLOSED, "grant_revoked", 1)
     assert "recordings.recording.broken" in plant.codes()
+
+
+async def test_an_order_to_test_a_connection_goes_to_its_worker_only(plant: Plant, tmp_path: Path) -> None:
+    async with serving(plant, tmp_path) as (server, connect):
+        first, second = await connect(), await connect()
+        for gateway, worker in ((first, "w1"), (second, "w2")):
+            gateway.send({**HELLO, "worker": worker})
+        await until(lambda: server.workers == {"w1", "w2"})
+        for worker in ("w3", "w2"):
+            server.order_probe(ProbeOrder("prb_1", worker, "ssh", "10.20.0.4", 22, "ssh-ed25519", 10))
+        order = await probe_order_of(second)
+        assert read_order(order) == GatewayProbeOrder("prb_1", "ssh", "10.20.0.4", 22, "ssh-ed25519", 10)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await probe_order_of(first)
+
+
+async def probe_order_of(gateway: Gateway) -> dict[str, object]:
+    while True:
+        message = await gateway.receive()
+        assert message is not None
+        if message.get("order") == "probe":
+            return message

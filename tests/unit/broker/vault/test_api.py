@@ -48,3 +48,18 @@ def test_storing_needs_a_cookie_and_the_csrf_token(world: World) -> None:
     client = console(world, Role.SECURITY_ADMINISTRATOR)
     client.headers["X-CSRF-Token"] = ""
     assert client.post(f"/targets/{target.id}/credentials", json=BODY).json()["code"] == "identities.csrf_mismatch"
+
+
+def test_whether_an_account_has_a_credential_is_told_and_never_the_credential(world: World) -> None:
+    target = a_target(world.database)
+    path = f"/targets/{target.id}/credentials"
+    auditor = console(world, Role.AUDITOR)
+    assert auditor.get(path).json()["items"][0] == {"account": "maint", "state": "absent"}
+    console(world, Role.SECURITY_ADMINISTRATOR).post(path, json=BODY)
+    answer = auditor.get(path)
+    assert answer.json()["items"][0] == {"account": "maint", "state": "bound"}
+    assert BODY["secret"] not in answer.text
+    world.targets.change_endpoint("psn_1", target.id, address="10.20.0.99", port=22, host_key=target.host_key)
+    assert auditor.get(path).json()["items"][0] == {"account": "maint", "state": "detached"}
+    assert auditor.get("/targets/tgt_x/credentials").status_code == 404
+    assert console(world, Role.SYSTEM_ADMINISTRATOR).get(path).status_code == 403

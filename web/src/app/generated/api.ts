@@ -344,6 +344,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Health
+         * @description Every part is asked now; one that does not answer is told as not ready within some seconds.
+         */
+        get: operations["get_health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/people": {
         parameters: {
             query?: never;
@@ -674,6 +694,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/set-up": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Set Up */
+        get: operations["get_set_up"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/target-probes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Probe Address
+         * @description Read the host key of a machine before it is entered, to compare and to pin it.
+         */
+        post: operations["probe_address"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/targets": {
         parameters: {
             query?: never;
@@ -716,7 +773,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * List Credential States
+         * @description Which accounts have a credential that opens; never one itself.
+         */
+        get: operations["list_credential_states"];
         put?: never;
         /** Put Credential */
         post: operations["put_credential"];
@@ -737,6 +798,26 @@ export interface paths {
         /** Change Target Endpoint */
         put: operations["change_target_endpoint"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/targets/{target_id}/probe": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Probe Target
+         * @description Test the way to a target and whether it shows its pinned key.
+         */
+        post: operations["probe_target"];
         delete?: never;
         options?: never;
         head?: never;
@@ -985,6 +1066,29 @@ export interface components {
             secret: string;
         };
         /**
+         * CredentialState
+         * @description Whether an account has a secret, and whether it opens for the target as it is now.
+         * @enum {string}
+         */
+        CredentialState: "absent" | "bound" | "detached";
+        /**
+         * CredentialStateAnswer
+         * @description Whether an account has a credential: `detached` when address or key were changed since it was stored.
+         */
+        CredentialStateAnswer: {
+            /** Account */
+            account: string;
+            state: components["schemas"]["CredentialState"];
+        };
+        /**
+         * CredentialStateList
+         * @description Every account of a target.
+         */
+        CredentialStateList: {
+            /** Items */
+            items: components["schemas"]["CredentialStateAnswer"][];
+        };
+        /**
          * CutBody
          * @description Why a session is cut; its engineer reads this.
          */
@@ -1097,15 +1201,84 @@ export interface components {
             next_cursor: string | null;
         };
         /**
+         * Expiry
+         * @description When a certificate ends.
+         */
+        Expiry: {
+            /**
+             * Ends At
+             * Format: date-time
+             */
+            ends_at: string;
+            /** Name */
+            name: string;
+        };
+        /**
+         * Firewall
+         * @description What the opener says of its rules: whether they are whole, open windows, ways of the gateway to targets.
+         */
+        Firewall: {
+            /** Is Whole */
+            is_whole: boolean;
+            /** Ways */
+            ways: number;
+            /** Windows */
+            windows: number;
+        };
+        /**
          * Format
          * @description How a firewall is told its rules, and how it tells them back.
          * @enum {string}
          */
         Format: "nftables" | "iptables" | "ip6tables";
+        /**
+         * Guard
+         * @description What the guard last said of itself. Counters begin anew when it does.
+         */
+        Guard: {
+            /** Counters */
+            counters: {
+                [key: string]: number;
+            };
+            /** Roster Sent */
+            roster_sent: number;
+            /** Roster Version */
+            roster_version: number;
+            /**
+             * Said At
+             * Format: date-time
+             */
+            said_at: string;
+            /** State */
+            state: string;
+        };
         /** HTTPValidationError */
         HTTPValidationError: {
             /** Detail */
             detail?: components["schemas"]["ValidationError"][];
+        };
+        /**
+         * HealthAnswer
+         * @description The state of the site, now. `guard`, `firewall` and `trail` are null while their part does not tell it.
+         */
+        HealthAnswer: {
+            /** Certificates */
+            certificates: components["schemas"]["Expiry"][];
+            /**
+             * Checked At
+             * Format: date-time
+             */
+            checked_at: string;
+            firewall: components["schemas"]["Firewall"] | null;
+            /** Gateway Workers */
+            gateway_workers: string[];
+            guard: components["schemas"]["Guard"] | null;
+            /** Parts */
+            parts: components["schemas"]["Part"][];
+            recordings: components["schemas"]["Space"] | null;
+            /** Release */
+            release: string;
+            trail: components["schemas"]["TrailWitness"] | null;
         };
         /**
          * Held
@@ -1275,6 +1448,16 @@ export interface components {
             display_name: string;
             /** Id */
             id: string;
+        };
+        /**
+         * Part
+         * @description A process or store that is needed, and whether it answers.
+         */
+        Part: {
+            /** Name */
+            name: string;
+            /** Ready */
+            ready: boolean;
         };
         /**
          * PersonAnswer
@@ -1450,6 +1633,45 @@ export interface components {
             loose_clock: boolean;
         };
         /**
+         * ProbeAnswer
+         * @description How a test went. `outcome` is `key_shown` when the machine proved to hold `host_key`.
+         *
+         *     `key_differs` is null unless there is a key and a pinned one.
+         */
+        ProbeAnswer: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /** Fingerprint */
+            fingerprint: string | null;
+            /** Host Key */
+            host_key: string | null;
+            /** Key Differs */
+            key_differs: boolean | null;
+            /** Milliseconds */
+            milliseconds: number;
+            /** Outcome */
+            outcome: string;
+            /** Pinned Fingerprint */
+            pinned_fingerprint: string | null;
+            /** Probe Id */
+            probe_id: string;
+        };
+        /**
+         * ProbeBody
+         * @description A machine that is not entered yet.
+         */
+        ProbeBody: {
+            /** Address */
+            address: string;
+            /** Port */
+            port: number;
+            /** @default ssh */
+            protocol: components["schemas"]["Protocol"];
+        };
+        /**
          * Protocol
          * @description How a target is spoken to.
          * @enum {string}
@@ -1554,6 +1776,16 @@ export interface components {
          */
         SessionState: "pending" | "live" | "closing" | "closed";
         /**
+         * SetUpAnswer
+         * @description The steps in their order.
+         */
+        SetUpAnswer: {
+            /** Complete */
+            complete: boolean;
+            /** Steps */
+            steps: components["schemas"]["Step"][];
+        };
+        /**
          * SignInRequest
          * @description Both factors.
          */
@@ -1580,6 +1812,16 @@ export interface components {
             username: string;
         };
         /**
+         * Space
+         * @description The file system of the recordings, in bytes; null when it cannot be read.
+         */
+        Space: {
+            /** Free Bytes */
+            free_bytes: number;
+            /** Size Bytes */
+            size_bytes: number;
+        };
+        /**
          * StateAnswer
          * @description Whether the trail holds from its first record to `last_seq`; `broken_at` is the first that does not fit.
          */
@@ -1600,6 +1842,21 @@ export interface components {
             /** Verified */
             verified: boolean;
         };
+        /**
+         * Step
+         * @description One step; `code` names it, its words are the console's.
+         */
+        Step: {
+            /** Code */
+            code: string;
+            state: components["schemas"]["StepState"];
+        };
+        /**
+         * StepState
+         * @description `waiting`: begun, and somebody else's turn.
+         * @enum {string}
+         */
+        StepState: "done" | "waiting" | "open";
         /**
          * TargetAnswer
          * @description A target.
@@ -1693,6 +1950,22 @@ export interface components {
              * @enum {string}
              */
             state: "ready" | "preparing";
+        };
+        /**
+         * TrailWitness
+         * @description How far the witness file is behind the audit trail. `problem` is null while checkpoints are written.
+         */
+        TrailWitness: {
+            /** Last Seq */
+            last_seq: number;
+            /** Problem */
+            problem: string | null;
+            /** Records Behind */
+            records_behind: number;
+            /** Witnessed At */
+            witnessed_at: string | null;
+            /** Witnessed Seq */
+            witnessed_seq: number;
         };
         /**
          * TrustRequest
@@ -2523,6 +2796,26 @@ export interface operations {
             };
         };
     };
+    get_health: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealthAnswer"];
+                };
+            };
+        };
+    };
     list_people: {
         parameters: {
             query?: {
@@ -3246,6 +3539,59 @@ export interface operations {
             };
         };
     };
+    get_set_up: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SetUpAnswer"];
+                };
+            };
+        };
+    };
+    probe_address: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProbeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProbeAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     list_targets: {
         parameters: {
             query?: {
@@ -3342,6 +3688,37 @@ export interface operations {
             };
         };
     };
+    list_credential_states: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                target_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CredentialStateList"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     put_credential: {
         parameters: {
             query?: never;
@@ -3399,6 +3776,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TargetAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    probe_target: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                target_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProbeAnswer"];
                 };
             };
             /** @description Validation Error */

@@ -7,12 +7,16 @@ import devicesEn from '../../devices/texts.en.json'
 import devicesZh from '../../devices/texts.zh-CN.json'
 import grantsEn from '../../grants/texts.en.json'
 import grantsZh from '../../grants/texts.zh-CN.json'
+import healthEn from '../../health/texts.en.json'
+import healthZh from '../../health/texts.zh-CN.json'
 import identitiesEn from '../../identities/texts.en.json'
 import identitiesZh from '../../identities/texts.zh-CN.json'
 import recordingsEn from '../../recordings/texts.en.json'
 import recordingsZh from '../../recordings/texts.zh-CN.json'
 import sessionsEn from '../../sessions/texts.en.json'
 import sessionsZh from '../../sessions/texts.zh-CN.json'
+import setUpEn from '../../set_up/texts.en.json'
+import setUpZh from '../../set_up/texts.zh-CN.json'
 import targetsEn from '../../targets/texts.en.json'
 import targetsZh from '../../targets/texts.zh-CN.json'
 import vaultEn from '../../vault/texts.en.json'
@@ -26,9 +30,11 @@ const en = {
   ...auditEn,
   ...devicesEn,
   ...grantsEn,
+  ...healthEn,
   ...identitiesEn,
   ...recordingsEn,
   ...sessionsEn,
+  ...setUpEn,
   ...targetsEn,
   ...vaultEn,
 }
@@ -38,9 +44,11 @@ const zh: typeof en = {
   ...auditZh,
   ...devicesZh,
   ...grantsZh,
+  ...healthZh,
   ...identitiesZh,
   ...recordingsZh,
   ...sessionsZh,
+  ...setUpZh,
   ...targetsZh,
   ...vaultZh,
 }
