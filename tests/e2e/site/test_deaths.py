@@ -211,9 +211,10 @@ def test_a_number_that_is_missing_from_the_spool_alarms(world: World) -> None:
         processes.keep_dead()
         try:
             processes.kill("control")
-            for _ in range(2):
+            for number in range(2):
                 shell.type("rm -rf /srv/data\n")
                 shell.expect("blocked", SECONDS)
+                assert answers(shell, f"after-{number}")
             gateway = processes.kill("gateway")
             assert shell.wait(SECONDS) == 255
             wait_until(lambda: processes.pid("gateway") != gateway or _is_dead(gateway), "the gateway is dead")
