@@ -180,6 +180,13 @@ def retire_device(device_id: str, house: AnyHouse) -> m.DeviceItem:
     return move(house, device_id, "retire", {"pending", "trusted", "suspended"}, "retired")
 
 
+@api.put("/devices/{device_id}/policy", dependencies=[need("devices.device.suspend")])
+def change_device_policy(device_id: str, body: m.DevicePolicy, house: AnyHouse) -> m.DeviceItem:
+    device = found(house.devices.get(device_id))
+    device.allow_header_address, device.loose_clock = body.allow_header_address, body.loose_clock
+    return device
+
+
 @api.get("/zones", dependencies=[need("targets.zone.read")])
 def list_zones(house: AnyHouse, limit: Limit = 50, cursor: str | None = None) -> m.Zones:
     items, following = page(list(house.zones.values()), limit, cursor)

@@ -148,6 +148,11 @@ class ShortCode(Shape):
     short_code: str
 
 
+class DevicePolicy(Shape):
+    allow_header_address: bool
+    loose_clock: bool = False
+
+
 class ZoneItem(NamedThing):
     created_at: str
 

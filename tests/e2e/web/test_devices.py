@@ -63,3 +63,29 @@ def test_a_device_is_suspended_let_in_again_and_retired(open_console: Opener, pl
     expect(row).to_contain_text(console.text("devices.state.retired"))
     assert plant.house.devices["dev_1"].state == "retired"
     expect(row.get_by_role("button")).to_have_count(0)
+
+
+@BOTH
+def test_a_device_is_made_to_name_its_address_and_let_off_again(
+    open_console: Opener, plant: Plant, language: str
+) -> None:
+    console = open_console(language=language)
+    console.sign_in("zhang", "/devices")
+    switch = console.page.get_by_role("switch", name=console.text("devices.names_address_of", name="KR-LAPTOP-7"))
+    expect(switch).not_to_be_checked()
+    switch.click()
+    console.sees("devices.names_address_text")
+    console.button("devices.names_address_confirm").click()
+    expect(switch).to_be_checked()
+    assert plant.house.devices["dev_1"].allow_header_address is False
+    switch.click()
+    expect(switch).not_to_be_checked()
+    assert plant.house.devices["dev_1"].allow_header_address is True
+
+
+def test_an_auditor_sees_what_devices_must_name_and_changes_nothing(open_console: Opener) -> None:
+    console = open_console()
+    console.sign_in("audit", "/devices")
+    switch = console.page.get_by_role("switch", name=console.text("devices.names_address_of", name="KR-LAPTOP-7"))
+    expect(switch).to_be_visible()
+    expect(switch).to_be_disabled()

@@ -1,5 +1,5 @@
 /** Service engineers' workstations: invite, trust by a code read aloud, suspend, retire. */
-import { App as AntApp, Button } from 'antd'
+import { App as AntApp, Button, Switch } from 'antd'
 import { useState } from 'react'
 
 import { useAct } from '../app/data'
@@ -9,7 +9,7 @@ import { Icon } from '../app/icons'
 import { Moment, PageHead, State } from '../app/parts'
 import { may } from '../app/permissions'
 import { useSession } from '../app/session'
-import { DEVICES, resumeDevice, retireDevice, suspendDevice, useDevices, type Device } from './api'
+import { changePolicy, DEVICES, resumeDevice, retireDevice, suspendDevice, useDevices, type Device } from './api'
 import { InviteDialog } from './InviteDialog'
 import { TrustDialog } from './TrustDialog'
 
@@ -31,6 +31,7 @@ export default function DevicesPage() {
     { title: t('devices.system'), render: (device) => device.operating_system || '–', wide: true },
     { title: t('devices.enrolled'), render: (device) => <Moment at={device.enrolled_at} /> },
     { title: t('devices.last_knock'), render: (device) => <Moment at={device.last_knock_at} /> },
+    { title: t('devices.names_address'), render: (device) => <AddressPolicy device={device} />, wide: true },
     { title: '', render: (device) => <DeviceActions device={device} onTrust={() => setTrusting(device)} /> },
   ]
   return (
@@ -53,6 +54,38 @@ export default function DevicesPage() {
       {inviting ? <InviteDialog onClose={() => setInviting(false)} /> : null}
       {trusting ? <TrustDialog device={trusting} onClose={() => setTrusting(undefined)} /> : null}
     </>
+  )
+}
+
+/** Whether every knock must name its address. A loose clock, which only the API sets, keeps it on. */
+function AddressPolicy({ device }: { device: Device }) {
+  const { t, tProblem } = useI18n()
+  const { can } = useSession()
+  const { modal, message } = AntApp.useApp()
+  const act = useAct(changePolicy, { rereads: [DEVICES] })
+  const change = (must: boolean) =>
+    act
+      .mutateAsync({ id: device.id, allow_header_address: !must })
+      .catch((error: unknown) => void message.error(tProblem(error)))
+  const asked = (must: boolean) =>
+    must
+      ? modal.confirm({
+          title: t('devices.names_address_title', { name: device.name }),
+          content: t('devices.names_address_text'),
+          okText: t('devices.names_address_confirm'),
+          cancelText: t('app.cancel'),
+          onOk: () => change(true),
+        })
+      : void change(false)
+  return (
+    <Switch
+      size="small"
+      checked={!device.allow_header_address}
+      loading={act.isPending}
+      disabled={!can(may.suspendDevice) || device.state === 'retired' || device.loose_clock}
+      aria-label={t('devices.names_address_of', { name: device.name })}
+      onChange={asked}
+    />
   )
 }
 

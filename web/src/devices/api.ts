@@ -18,6 +18,11 @@ export const invite = (person_id: string) => ask(api.POST('/api/v1/device-invite
 export const trustDevice = ({ id, short_code }: { id: string; short_code: string }) =>
   ask(api.POST('/api/v1/devices/{device_id}/trust', { ...path(id), body: { short_code } }))
 
+export const changePolicy = ({ id, allow_header_address }: { id: string; allow_header_address: boolean }) =>
+  ask(
+    api.PUT('/api/v1/devices/{device_id}/policy', { ...path(id), body: { allow_header_address, loose_clock: false } }),
+  )
+
 export const suspendDevice = (id: string) => ask(api.POST('/api/v1/devices/{device_id}/suspend', path(id)))
 export const resumeDevice = (id: string) => ask(api.POST('/api/v1/devices/{device_id}/resume', path(id)))
 export const retireDevice = (id: string) => ask(api.POST('/api/v1/devices/{device_id}/retire', path(id)))
