@@ -173,9 +173,9 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
 
     def live_grants() -> Sequence[RosterGrant]:
         return [
-            RosterGrant(grant.grant_id, device.device_id, grant.door, grant.not_before, grant.not_after)
-            for device in devices.roster_devices()
-            for grant in grants.live_grants_of(device.device_id)
+            RosterGrant(grant.grant_id, device_id, grant.door, grant.not_before, grant.not_after)
+            for device_id, live in grants.live_grants().items()
+            for grant in live
         ]
 
     knock_link = KnockLinkService(

@@ -40,6 +40,7 @@ from broker.targets.service import TargetService
 
 _BATCH: Final = 100
 _ROSTER_GRANTS: Final = 100
+_ROSTER_GRANTS_OF_ALL: Final = 100_000
 _SERIAL_BITS: Final = 63
 _SELF_APPROVED: Final = "the device was let in again by the one who had approved this alone: ask for access anew"
 
@@ -251,14 +252,20 @@ class GrantService:
 
     # -- for other domains --------------------------------------------------------------------------------------------
 
-    def live_grants_of(self, device_id: str) -> Sequence[LiveGrant]:
-        """The grants for which this device may knock, also those whose window is still to come."""
+    def live_grants(self) -> Mapping[str, Sequence[LiveGrant]]:
+        """By device, the grants for which it may knock, also those whose window is still to come.
+
+        One query, however many devices there are: the roster is built anew every few seconds.
+        """
         with self._database.reading() as session:
-            found = store.live_of_device(session, device_id, self._clock.now(), _ROSTER_GRANTS)
-        return [
-            LiveGrant(grant.id, raw(grant.id), DOORS[grant.protocol], grant.not_before, grant.not_after)
-            for grant in found
-        ]
+            found = store.live(session, self._clock.now(), _ROSTER_GRANTS_OF_ALL)
+        by_device: dict[str, list[LiveGrant]] = {}
+        for grant in found:
+            of_device = by_device.setdefault(grant.device_id, [])
+            if len(of_device) < _ROSTER_GRANTS:
+                told = LiveGrant(grant.id, raw(grant.id), DOORS[grant.protocol], grant.not_before, grant.not_after)
+                of_device.append(told)
+        return by_device
 
     def ids_by_request(self, request_ids: Collection[str]) -> Mapping[str, str]:
         """The grants' ids by their requests'."""

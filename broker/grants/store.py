@@ -104,6 +104,17 @@ def live_of_device(session: Session, device_id: str, now: datetime, limit: int) 
     return [grant_of(row) for row in session.exec(query).all()]
 
 
+def live(session: Session, now: datetime, limit: int) -> list[Grant]:
+    """Every device's grants that are not over, also those whose window is still to come, earliest first."""
+    query = (
+        select(GrantRow)
+        .where(col(GrantRow.state).in_(LIVE_STATES), col(GrantRow.not_after) > now)
+        .order_by(col(GrantRow.not_before), col(GrantRow.id))
+        .limit(limit)
+    )
+    return [grant_of(row) for row in session.exec(query).all()]
+
+
 def over(session: Session, now: datetime, limit: int) -> list[GrantRow]:
     """Live grants whose window has ended."""
     query = select(GrantRow).where(col(GrantRow.state).in_(LIVE_STATES), col(GrantRow.not_after) <= now).limit(limit)

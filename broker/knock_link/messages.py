@@ -46,11 +46,14 @@ def roster_messages(facts: RosterFacts, version: int, expires_at: datetime) -> l
         "audience_hex": facts.audience_hex,
         "site_keys_b64": [_b64(key) for key in facts.site_keys],
     }
+    by_device: dict[str, list[RosterGrant]] = {}
+    for grant in facts.grants:
+        by_device.setdefault(grant.device_id, []).append(grant)
     room = MOST_PART_BYTES - len(_json(common)) - _ENVELOPE_BYTES
     parts: list[list[Message]] = [[]]
     used = 0
     for device in facts.devices:
-        entry = device_entry(device, facts.grants)
+        entry = device_entry(device, by_device.get(device.device_id, ()))
         size = len(_json(entry)) + 1
         if used + size > room and parts[-1]:
             parts.append([])

@@ -69,7 +69,7 @@ def test_a_cut_takes_the_knock_away_and_closes_the_door(plant: Plant) -> None:
     firewall, pushed = reacting(plant)
     plant.live.cut(plant.approver.id, admitted.session_id, "stop")
     assert pushed == ["roster"]
-    assert plant.grants.live_grants_of(plant.laptop.device.id) == []
+    assert plant.grants.live_grants().get(plant.laptop.device.id, []) == []
     assert ("close_door", 2, SOURCE) in firewall.asked
 
 

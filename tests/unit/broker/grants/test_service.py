@@ -130,12 +130,12 @@ def test_the_roster_gets_grants_that_are_not_over_with_their_raw_ids(plant: Plan
     plant.requests.approve(plant.approver.id, later.id, None)
     future, present, revoked = plant.grants.issue(later.id), plant.a_grant(), plant.a_grant()
     plant.grants.revoke(plant.approver.id, revoked.id, "no")
-    live = plant.grants.live_grants_of(plant.laptop.device.id)
+    live = plant.grants.live_grants().get(plant.laptop.device.id, [])
     assert [(one.grant_id, one.door) for one in live] == [(present.id, 2), (future.id, 2)]
     assert [from_raw("grt", one.raw) for one in live] == [present.id, future.id]
     plant.pass_time(hours=3)
-    assert [one.grant_id for one in plant.grants.live_grants_of(plant.laptop.device.id)] == [future.id]
-    assert plant.grants.live_grants_of("dev_x") == []
+    assert [one.grant_id for one in plant.grants.live_grants().get(plant.laptop.device.id, [])] == [future.id]
+    assert plant.grants.live_grants().get("dev_x", []) == []
 
 
 def test_a_grant_expires_at_its_end(plant: Plant) -> None:
