@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,7 @@ from spa_knock.link.framing import Decoder, FramingError, encode
 _TIMEOUT_SECONDS: Final = 2.0
 _NOBODY: Final = "192.0.2.1"
 _NO_PORT: Final = 9
+_MARKS_PER_MESSAGE: Final = 4_096
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,11 @@ class Opener:
     def reset_egress(self, address: str, port: int) -> None:
         """Reset the gateway's connections to one address and port, and stop new ones; raises Unavailable."""
         self._ask({"type": "egress_reset", "address": address, "port": port})
+
+    def restate_revoked(self, marks: Sequence[int]) -> None:
+        """Have every one of these marks revoked that the kernel does not know of; raises Unavailable."""
+        for start in range(0, len(marks), _MARKS_PER_MESSAGE):
+            self._ask({"type": "restate", "marks": list(marks[start : start + _MARKS_PER_MESSAGE])})
 
     def status(self) -> OpenerStatus:
         """What the kernel counted and holds; raises Unavailable. At most two a second are answered."""

@@ -1,5 +1,6 @@
 """`sallyport`: the plant's command line. What starts processes runs before anything but the standard library loads."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,11 @@ DEFAULT_CONFIG: Final = Path("/etc/sallyport/sallyport.toml")
 _PARTS: Final = ("opener", "control", "gateway", "guard")
 _EARLY: Final = {
     "up": ("", "Run the site under one supervisor. Needs root."),
-    "rules": ("", "Load the base firewall rules: everything closed. Needs root."),
+    "rules": (
+        "[final|confirm] ",
+        "Load the base firewall rules: everything closed. From a terminal or over SSH they are loaded on trial, and "
+        "taken back after two minutes unless 'sallyport rules confirm' follows; 'final' keeps them. Needs root.",
+    ),
     "serve": (f"{'|'.join(_PARTS)} ", "Bind one process's sockets and become it, under its own user id. Needs root."),
     "alive": ("[guard|gateway] ", "Ask the console whether it, or the part that is named, is ready."),
 }
@@ -58,8 +63,22 @@ def _accepted(name: str) -> list[list[str]]:
             return [[part] for part in _PARTS]
         case "alive":
             return [[], ["guard"], ["gateway"]]
+        case "rules":
+            return [[], ["final"], ["confirm"]]
         case _:
             return [[]]
+
+
+def _rules(layout: Layout, settings: Settings, words: list[str]) -> None:
+    if words == ["confirm"]:
+        supervisor.confirm_rules(layout)
+        print("The rules are kept.")
+    elif words == [] and (sys.stdin.isatty() or "SSH_CONNECTION" in os.environ):
+        supervisor.close_everything(settings, layout, "--on-trial")
+        print("Loaded on trial: open a second session to see that you still get in, then run: sallyport rules confirm")
+        print("Without it the rules from before come back in two minutes.")
+    else:
+        supervisor.close_everything(settings, layout)
 
 
 def _run(name: str, words: list[str], settings: Settings, path: Path) -> int:
@@ -68,7 +87,7 @@ def _run(name: str, words: list[str], settings: Settings, path: Path) -> int:
         case "up":
             return supervisor.up(settings, path)
         case "rules":
-            supervisor.close_everything(settings, layout)
+            _rules(layout, settings, words)
         case "alive":
             alive.ask(settings, layout, *words)
         case _:

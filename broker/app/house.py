@@ -136,8 +136,14 @@ class House:
             "forget ended sign-ins": self.sign_in.forget_ended,
             "close overdue sessions": self.reports.close_overdue,
             "answer for silent gateways": self._answer_for_silent_gateways,
+            "restate revocations": self._restate_revocations,
             "witness the trail": self.witness.keep,
         }
+
+    def _restate_revocations(self) -> None:
+        """A reboot or a rule set that was loaded anew forgets marks; the registry does not."""
+        if marks := self.devices.revoked_marks():
+            self.opener.restate_revoked(marks)
 
     def _answer_for_silent_gateways(self) -> int:
         def reset(door: Door) -> None:

@@ -21,11 +21,13 @@ from sqlalchemy import func
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col, select
 
+from broker.adapters.opener import OpenerStatus
 from broker.app.doctor import expiries
 from broker.app.house import House
 from broker.app.layout import Layout
 from broker.audit.model import AuditEvent, catalogue
 from broker.audit.store import AuditEventRow, OutboxRow
+from broker.kernel.errors import Unavailable
 from broker.knock_link.model import LinkHealth
 from broker.sessions.events import SessionRefused
 from broker.sessions.model import SessionState
@@ -34,6 +36,7 @@ from broker.sessions.store import SessionRow
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _LEAST_TOKEN: Final = 32
 _MOST_LABELS: Final = 100
+_MAX_STAGES: Final = 32
 _REFUSED: Final = "refused_"
 
 
@@ -125,6 +128,7 @@ class SiteMetrics:
                     refusals,
                 ),
                 *of_guard(self._house.knock_link.health()),
+                *self._of_firewall(),
                 Family(
                     "sallyport_shared_sources",
                     "gauge",
@@ -149,6 +153,12 @@ class SiteMetrics:
                 ),
             ]
         )
+
+    def _of_firewall(self) -> list[Family]:
+        try:
+            return of_firewall(self._house.opener.status())
+        except Unavailable:
+            return []
 
     def _of_database(self) -> list[Family]:
         try:
@@ -186,6 +196,7 @@ def of_guard(health: LinkHealth) -> list[Family]:
         for name, count in list(status.counters.items())[:_MOST_LABELS]
         if name.startswith(_REFUSED)
     }
+    gate = {status.gate: 1.0} if status.gate else {}
     accepted = {"": float(status.counters.get("accepted", 0))}
     return [
         Family("sallyport_guard_state", "gauge", "1 for the state the guard is in.", "state", {status.state: 1}),
@@ -195,8 +206,53 @@ def of_guard(health: LinkHealth) -> list[Family]:
             "When the guard last told its state.",
             samples={"": status.received_at.timestamp()},
         ),
+        Family(
+            "sallyport_guard_fault",
+            "gauge",
+            "1 for each fault that keeps the guard from accepting knocks.",
+            "fault",
+            dict.fromkeys(status.faults, 1.0),
+        ),
+        Family("sallyport_knock_gate", "gauge", "1 for what the kernel lets through to the guard.", "gate", gate),
+        Family(
+            "sallyport_knocks_shed_at_socket_total",
+            "counter",
+            "Datagrams that the kernel dropped at the knock sockets.",
+            samples={"": float(status.counters.get("shed_at_socket", 0))},
+        ),
         Family("sallyport_knocks_accepted_total", "counter", "Knocks that opened a door.", samples=accepted),
         Family("sallyport_knocks_refused_total", "counter", "Knocks that opened nothing.", "reason", refused),
+    ]
+
+
+def of_firewall(status: OpenerStatus) -> list[Family]:
+    """What the kernel counted by stage, and how full our sets are."""
+    return [
+        Family(
+            "sallyport_firewall_packets_total",
+            "counter",
+            "Packets that the kernel counted, by stage.",
+            "stage",
+            {name: float(count) for name, count in list(status.counters.items())[:_MAX_STAGES]},
+        ),
+        Family(
+            "sallyport_firewall_elements",
+            "gauge",
+            "Elements in the firewall's sets; 65536 are the most.",
+            "set",
+            {
+                "open": status.windows_total,
+                "egress": status.ways_total,
+                "revoked": status.revoked_total,
+                "seen": status.used_nonces_total,
+            },
+        ),
+        Family(
+            "sallyport_firewall_whole",
+            "gauge",
+            "Whether the rules in the kernel are ours.",
+            samples={"": float(status.rules_are_whole)},
+        ),
     ]
 
 

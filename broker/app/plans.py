@@ -15,6 +15,7 @@ from typing import Final
 
 from broker.app.layout import Layout
 from broker.app.settings import Settings
+from spa_knock.link.socket_filter import DROP_ALL, attach
 
 _BACKLOG: Final = 256
 
@@ -160,6 +161,9 @@ def _bound_socket(host: str, port: int, kind: socket.SocketKind) -> socket.socke
     sock = socket.socket(family, kind)
     if kind == socket.SOCK_STREAM:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    else:
+        # Before it has an address: nothing waits in it for a guard that has no roster yet.
+        attach(sock, DROP_ALL)
     try:
         sock.bind((host, port))
         if kind == socket.SOCK_STREAM:

@@ -238,20 +238,33 @@ def up(settings: Settings, config_path: Path) -> int:
     return Supervisor(supervised, layout.socket("notify")).run()
 
 
-def close_everything(settings: Settings, layout: Layout) -> None:
-    """Write what root allows the opener to do, and load the base rule set that follows from it."""
+def close_everything(settings: Settings, layout: Layout, *how: str) -> None:
+    """Write what root allows the opener to do, and load the base rule set that follows from it.
+
+    Rules that would lock out the SSH session that this is done from are not loaded, and change nothing. how: further
+    options of the opener's `load`.
+    """
     opener_config = layout.run / "opener.json"
-    opener_config.write_text(json.dumps(opener_configuration(settings), indent=1), encoding="utf-8")
-    opener_config.chmod(0o644)
-    load_rules(opener_config)
+    wanted = layout.run / "opener.json.new"
+    wanted.write_text(json.dumps(opener_configuration(settings), indent=1), encoding="utf-8")
+    wanted.chmod(0o644)
+    load_rules(wanted, "--installs", str(opener_config), *how)
 
 
-def load_rules(opener_config: Path) -> None:
+def load_rules(opener_config: Path, *how: str) -> None:
     """Load the base rule set: everything closed, before anything listens."""
-    command = [sys.executable, "-P", "-m", "spa_knock.opener", "load", "--config", str(opener_config)]
+    command = [sys.executable, "-P", "-m", "spa_knock.opener", "load", "--config", str(opener_config), *how]
     loaded = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, cwd="/")
     if loaded.returncode != 0:
         raise StartError(f"the base rule set was not loaded: {loaded.stderr.strip()[:2000]}")
+
+
+def confirm_rules(layout: Layout) -> None:
+    """Keep the rules that were loaded on trial. Raises StartError when none are."""
+    config = str(layout.run / "opener.json")
+    command = [sys.executable, "-P", "-m", "spa_knock.opener", "confirm", "--config", config]
+    if subprocess.run(command, capture_output=True, timeout=30, check=False, cwd="/").returncode != 0:
+        raise StartError("no rules wait to be confirmed: they are final, or were taken back after two minutes")
 
 
 def _how(status: int) -> str:

@@ -69,6 +69,9 @@ from broker.sessions.watching import Watching
 from broker.targets.service import TargetService
 from broker.vault.service import VaultService
 
+_ORDERLY_END_SECONDS = 5
+_LONGEST_WAY = 86_400
+
 
 def site_facts(settings: Settings, layout: Layout) -> SiteFacts:
     """What a client must know of this site."""
@@ -255,6 +258,12 @@ def subscribe(house: House) -> None:
         way = house.sessions.way_without_use(event.subject)
         if way is not None:
             house.opener.end_egress(*way)
+        elif (shorter := house.sessions.way_in_use(event.subject)) is not None:
+            open_way(*shorter)
+
+    def open_way(address: str, port: int, seconds: int) -> None:
+        # Whoever ends at its deadline says so to its peer, which takes a moment longer than the permit.
+        house.opener.allow_egress(address, port, min(seconds + _ORDERLY_END_SECONDS, max(seconds, _LONGEST_WAY)))
 
     def close_door(event: SessionEndOrdered) -> None:
         if event.order == OrderKind.CUT.value:
@@ -284,7 +293,7 @@ def subscribe(house: House) -> None:
 
     on(KnockAccepted, note_source)
     on(ConnectionRefused, note_stranger)
-    house.sessions.on_lease(house.opener.allow_egress)
+    house.sessions.on_lease(open_way)
     on(AccessRequestApproved, lambda event: house.grants.issue(event.subject))
     for changes_the_roster in (
         DeviceInvited,

@@ -361,6 +361,11 @@ class DeviceService:
         today, site_key = day_at(int(now.timestamp())), self.site_keys.for_clients()
         return [DayKey(day, day_key(site_key, day)) for day in range(today, today + rules.DAYS_OF_GATE_KEYS)]
 
+    def revoked_marks(self) -> list[int]:
+        """The marks of devices that are shut out: what the firewall must refuse, also after it lost everything."""
+        with self._database.reading() as session:
+            return list(store.shut_out_marks(session))
+
     def roster_devices(self) -> list[RosterDevice]:
         """Every device and invite that may knock now, with its knock key: for the guard's memory only."""
         now = self._clock.now()

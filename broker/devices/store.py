@@ -142,6 +142,13 @@ def trusted_devices(session: Session, now: datetime) -> Sequence[DeviceRow]:
     return session.exec(query).all()
 
 
+def shut_out_marks(session: Session) -> Sequence[int]:
+    """The marks of suspended and retired devices."""
+    shut_out = (DeviceState.SUSPENDED, DeviceState.RETIRED)
+    query = select(DeviceRow.mark).where(col(DeviceRow.state).in_(shut_out)).order_by(col(DeviceRow.mark))
+    return session.exec(query).all()
+
+
 def open_invites(session: Session, now: datetime) -> Sequence[InviteRow]:
     """Invites that may knock now."""
     query = (

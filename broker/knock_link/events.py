@@ -34,6 +34,21 @@ class KnockSourceShared(AuditEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class GuardDegraded(AuditEvent):
+    """The guard accepts no knock, for these reasons. Subject: the guard."""
+
+    code: ClassVar[str] = "knock.guard.degraded"
+    faults: Public[tuple[str, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardArmed(AuditEvent):
+    """The guard accepts knocks again, or for the first time since control started. Subject: the guard."""
+
+    code: ClassVar[str] = "knock.guard.armed"
+
+
+@dataclass(frozen=True, kw_only=True)
 class KnockUnproved(AuditEvent):
     """The guard told of a knock that its device did not sign: the guard is faulty or not itself.
 

@@ -11,8 +11,8 @@ from broker.devices.service import DeviceService
 from broker.devices.store import note_knock
 from broker.kernel.ids import raw
 from broker.knock_link import store
-from broker.knock_link.events import KnockAccepted, KnockUnproved
-from broker.knock_link.model import KnockFact, RosterFacts, RosterGrant
+from broker.knock_link.events import GuardArmed, GuardDegraded, KnockAccepted, KnockUnproved
+from broker.knock_link.model import GuardStatus, KnockFact, RosterFacts, RosterGrant
 from spa_knock.wire.errors import WireError
 from spa_knock.wire.packet import nonce_of_signed, verify_signed
 from spa_knock.wire.signature import load_public_key
@@ -63,6 +63,14 @@ class Knocks:
                 )
             )
             return True
+
+    def tell_state(self, status: GuardStatus) -> None:
+        """Have the trail say that the guard accepts knocks, or why it does not."""
+        with self._database.unit_of_work() as unit:
+            if status.state == "armed":
+                unit.emit(GuardArmed(actor=_GUARD, subject=_GUARD))
+            else:
+                unit.emit(GuardDegraded(actor=_GUARD, subject=_GUARD, faults=status.faults or (status.state,)))
 
     def find(self, knock_id: str) -> KnockFact | None:
         """The accepted knock of that id."""

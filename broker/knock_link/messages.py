@@ -24,6 +24,8 @@ _MOST_PORTS: Final = 16
 _MOST_REFUSALS: Final = 64
 _MOST_OFF_MS: Final = 1 << 52
 _REASON: Final = re.compile(r"[a-z_]{1,40}")
+_MOST_FAULTS: Final = 16
+_WORD: Final = re.compile(r"[a-z_]{0,32}")
 
 Message = dict[str, object]
 
@@ -124,6 +126,9 @@ def read_status(message: Mapping[str, object], received_at: datetime) -> GuardSt
         raise MessageError("ports is no list of reasonable size")
     if not isinstance(refusals, list) or len(refusals) > _MOST_REFUSALS:
         raise MessageError("refusals is no list of reasonable size")
+    faults = message.get("faults", [])
+    if not isinstance(faults, list) or len(faults) > _MOST_FAULTS:
+        raise MessageError("faults is no list of reasonable size")
     return GuardStatus(
         state=str(state),
         roster_version=_number(message, "roster_version", 0, 1 << 62),
@@ -131,6 +136,8 @@ def read_status(message: Mapping[str, object], received_at: datetime) -> GuardSt
         ports=tuple(_whole(port, "ports", 1, 0xFFFF) for port in ports),
         received_at=received_at,
         refusals=tuple(_refusal(item) for item in refusals),
+        faults=tuple(_word(fault, "faults") for fault in faults),
+        gate=_word(message.get("gate", ""), "gate"),
     )
 
 
@@ -147,6 +154,12 @@ def _refusal(item: object) -> LastRefusal:
         named=None if named is None else _address(item, "named"),
         clock_off_seconds=None if off is None else _whole(off, "clock_off_ms", -_MOST_OFF_MS, _MOST_OFF_MS) / 1000,
     )
+
+
+def _word(value: object, field: str) -> str:
+    if not isinstance(value, str) or _WORD.fullmatch(value) is None:
+        raise MessageError(f"{field} has something that is no word")
+    return value
 
 
 def _matching(message: Mapping[str, object], field: str, pattern: re.Pattern[str]) -> str:

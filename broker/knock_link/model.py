@@ -70,7 +70,8 @@ class LastRefusal:
 
 @dataclass(frozen=True)
 class GuardStatus:
-    """What the guard last said of itself."""
+    """What the guard last said of itself. faults: what keeps it from accepting knocks; gate: `closed`, `keyed` or
+    `length_only`, what the kernel lets through to it."""
 
     state: str
     roster_version: int
@@ -78,6 +79,8 @@ class GuardStatus:
     ports: Sequence[int]
     received_at: datetime
     refusals: Sequence[LastRefusal] = ()
+    faults: tuple[str, ...] = ()
+    gate: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,15 @@ from broker.knock_link.messages import Message, MessageError, read_knock, read_s
 from broker.knock_link.model import GuardStatus, LinkHealth, RosterSource
 from spa_knock.link.framing import Decoder, encode
 from spa_knock.link.process import peer_uid
+from spa_knock.link.rate import TokenBucket
 
 ROSTER_VALID: Final = timedelta(seconds=60)
 PUSH_EVERY_SECONDS: Final = 20.0
 TELL_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 0.02
 _WRITE_SECONDS: Final = 5.0
+# A guard that is not itself must not fill the trail with its moods.
+_STATES_TOLD: Final = (0.2, 20.0)
 _READ_BYTES: Final = 65_536
 _MOST_REVOCATIONS: Final = 1_000
 _log = structlog.get_logger(__name__)
@@ -68,6 +71,8 @@ class KnockLinkService:
         self._version = 0
         self._wanted = 0
         self._built: dict[int, int] = {}
+        self._state_rate = TokenBucket(*_STATES_TOLD)
+        self._told_state: tuple[str, tuple[str, ...]] | None = None
 
     async def serve(self, listener: socket.socket) -> None:
         """Serve the guard until cancelled. The newest connection is the guard's; an older one is closed."""
@@ -175,9 +180,22 @@ class KnockLinkService:
                 if not await asyncio.to_thread(self._knocks.record, fact):
                     _log.error("guard_knock_unproved", knock_id=fact.knock_id, device_id=fact.device_id)
             case "status":
-                self._status = read_status(message, self._clock.now())
+                self._status = status = read_status(message, self._clock.now())
+                await self._tell_state(status)
             case _:
                 raise MessageError("a message of this type is not the guard's to send")
+
+    async def _tell_state(self, status: GuardStatus) -> None:
+        """One line in the trail for each change; a guard that starts is not yet a guard that fails."""
+        now = (status.state, status.faults)
+        if status.state == "starting" or now == self._told_state:
+            return
+        if not self._state_rate.admits(self._clock.now().timestamp()):
+            return  # Told with a later status.
+        self._told_state = now
+        if status.state != "armed":
+            _log.error("guard_degraded", faults=status.faults)
+        await asyncio.to_thread(self._knocks.tell_state, status)
 
     async def _write(self, link: _Link) -> None:
         """Send what was revoked, then a roster built after it; again at every wake and every 20 s.

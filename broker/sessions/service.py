@@ -162,7 +162,9 @@ class SessionsService:
                     actor=row.person_id, subject=row.id, recording_id=row.recording_id, lease_id=lease.lease_id
                 )
             )
-            self._open_way(lease.address, lease.port, max(1, int((row.not_after - now).total_seconds())))
+            # Every flow there ends with the way, so it lasts as long as the longest session that leads there.
+            longest = max(one.not_after for one in self._leading_to(unit.session, row.target_id))
+            self._open_way(lease.address, lease.port, max(1, int((longest - now).total_seconds())))
         return LeaseAnswer(
             lease_id=lease.lease_id,
             address=lease.address,
@@ -220,6 +222,20 @@ class SessionsService:
             target = self._targets.get_within(session, target_id)
             return target.address, target.port
 
+    def way_in_use(self, session_id: str) -> tuple[str, int, int] | None:
+        """Address and port of a session's target, and for how many seconds other sessions still lead there.
+
+        None when none does. Raises NotFound.
+        """
+        with self._database.reading() as session:
+            target_id = self._row(session, session_id).target_id
+            others = self._leading_to(session, target_id)
+            if not others:
+                return None
+            target = self._targets.get_within(session, target_id)
+            longest = max(row.not_after for row in others)
+            return target.address, target.port, max(1, int((longest - self._clock.now()).total_seconds()))
+
     # -- reading ------------------------------------------------------------------------------------------------------
 
     def sessions(
@@ -240,6 +256,12 @@ class SessionsService:
             return store.count_open(session)
 
     # -- inside a transaction -----------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _leading_to(session: Session, target_id: str) -> list[SessionRow]:
+        """The open sessions that were leased the way to a target."""
+        leased = (row for row in store.open_sessions(session) if row.state is not SessionState.PENDING)
+        return [row for row in leased if row.target_id == target_id]
 
     def _verdict(self, gathered: Gathered | NotProven, now: datetime) -> Verdict:
         if isinstance(gathered, NotProven):

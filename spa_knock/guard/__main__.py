@@ -3,6 +3,7 @@
 import argparse
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +12,20 @@ from spa_knock.guard.daemon import Daemon, boot_id, wall_ms
 from spa_knock.guard.errors import GuardError
 from spa_knock.guard.handover import Receiver
 from spa_knock.guard.stamps import StampStore
+from spa_knock.link.confine import Confinement, Rule, confine, keep_only
 from spa_knock.link.process import ProcessError, harden, listen_sockets, notify_ready
 
 STAMP_FILE = "stamps"
+_FIONBIO = 0x5421
+# No file is opened any more, no datagram is answered, and the only new sockets are links to the other daemons.
+_CONFINEMENT = Confinement(
+    calls={"connect"},
+    rules={
+        "socket": Rule(argument=0, equals=socket.AF_UNIX),
+        "sendto": Rule(argument=4, equals=0),
+        "ioctl": Rule(argument=1, equals=_FIONBIO),
+    },
+)
 _log = logging.getLogger("spa_knock.guard")
 
 
@@ -23,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="guard %(levelname)s %(message)s")
     harden()
     try:
+        keep_only(())
         if options.init:
             StampStore.create_for_new_site(options.state_dir / STAMP_FILE)
         else:
@@ -53,6 +66,8 @@ def _serve(options: argparse.Namespace) -> None:
             doors=options.doors,
             store=store,
         )
+        if not confine(_CONFINEMENT):
+            _log.warning("no system-call filter is known for this kind of machine: only the service manager's holds")
         notify_ready()
         while not stopping:
             daemon.turn()

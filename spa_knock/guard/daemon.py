@@ -11,6 +11,7 @@ from pathlib import Path
 
 from spa_knock.guard.clock import WatchedClock
 from spa_knock.guard.errors import RosterError, StampStoreError
+from spa_knock.guard.gatekeeper import Gatekeeper
 from spa_knock.guard.guard import Guard
 from spa_knock.guard.handover import Receiver, Send
 from spa_knock.guard.links import Link
@@ -39,6 +40,8 @@ class Daemon:
         store: StampStore,
     ) -> None:
         self._knock_sockets = knock_sockets
+        # First of all: nothing comes in before there is a roster to judge it by.
+        self._gatekeeper = Gatekeeper(knock_sockets)
         self._links = {receiver: Link(receiver.name.lower(), path) for receiver, path in links.items()}
         self._store = store
         self._clock = WatchedClock(wall_ms(), boot_ms())
@@ -68,12 +71,14 @@ class Daemon:
         for key, events in ready:
             if key.data is not None:
                 self._serve_link(Receiver(key.data), events, now)
+        self._gatekeeper.keep(self._guard.gate_keys)
         for key, _events in ready:
             if key.data is None and isinstance(key.fileobj, socket.socket):
                 self._receive(key.fileobj, now)
         if now >= self._next_flush:
             self._next_flush = now + _FLUSH_SECONDS
-            self._store.flush()
+            self._guard.flush()
+            self._guard.note_gate(self._gatekeeper.gate, self._gatekeeper.shed())
 
     def close(self) -> None:
         """Let the links go; the store and the sockets belong to the caller."""

@@ -40,6 +40,8 @@ class Failed:
     knock_id: str
     device_id: str
     reason: Reason
+    code: str = "silent"
+    """What the other side answered; `silent` when it did not in time."""
 
 
 @dataclass(slots=True)
@@ -85,7 +87,8 @@ class Handover:
                 del self._steps[knock.knock_id]
                 return Send(Receiver.CONTROL, _fact(knock, step.at_ms))
             case _:
-                return self._fail(step)
+                code = message.get("code")
+                return self._fail(step, code[:40] if isinstance(code, str) else "unknown")
 
     def expire(self, now: float) -> list[Failed]:
         """The knocks whose step took too long; they are given up."""
@@ -99,10 +102,10 @@ class Handover:
         """When `expire` has something to do; None while nothing is under way."""
         return min((step.until for step in self._steps.values()), default=None)
 
-    def _fail(self, step: _Step) -> Failed:
+    def _fail(self, step: _Step, code: str = "silent") -> Failed:
         del self._steps[step.knock.knock_id]
         reason = Reason.GATEWAY if step.waits_for is Receiver.GATEWAY else Reason.OPENER
-        return Failed(step.knock.knock_id, step.knock.device.device_id, reason)
+        return Failed(step.knock.knock_id, step.knock.device.device_id, reason, code)
 
 
 def _expect(knock: Accepted, at_ms: int) -> Message:

@@ -5,23 +5,31 @@ A roster replaces the one before as a whole, when its last part is in. It lives 
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from types import MappingProxyType
 
 from spa_knock.guard.errors import RosterError
 from spa_knock.wire.errors import WireError
 from spa_knock.wire.ids import raw_id
-from spa_knock.wire.keys import AUDIENCE_BYTES, KEY_BYTES, DeviceKeys, day_key, day_of_epoch, gate_key
+from spa_knock.wire.keys import AUDIENCE_BYTES, KEY_BYTES, DeviceKeys, day_key, day_of_epoch, epoch_at, gate_key
 from spa_knock.wire.packet import BIND_BYTES
+from spa_knock.wire.replay import WINDOW_MS
 from spa_knock.wire.signature import DevicePublicKey, load_public_key
 
 MAX_DEVICES = 20_000
 MAX_PARTS = 1_024
-MAX_SITE_KEYS = 4
+MAX_SITE_KEYS = 2
+"""The key in force, and during a rotation the other one: so many gates fit into the kernel's filter."""
+GATE_MARGIN_MS = WINDOW_MS + 5_000
+"""How far a client's epoch may lie from the guard's: the clock window and the way."""
 _MAX_GRANTS = 1_000
 _MAX_BINDS = 64
 _MAX_MARK = (1 << 31) - 1
+_NO_GRANTS: Mapping[bytes, "GrantWindow"] = MappingProxyType({})
 _DEVICE_ID = re.compile(r"[a-z]{3}_[0-9a-z]{26}\Z")
 
 
@@ -39,12 +47,13 @@ class GrantWindow:
 class Device:
     """One identity that may knock: a workstation, or an invite under its own id.
 
-    grants: by the raw 16 bytes of their ids. binds: the key hashes it may name; empty means any.
+    grants: by the raw 16 bytes of their ids. binds: the key hashes it may name; empty means any. loose_clock: its
+    stamps may be wrong by up to an epoch, when it names its address.
     """
 
     device_id: str
     keys: DeviceKeys
-    public_key: DevicePublicKey
+    public_key_der: bytes
     mark: int
     allow_header_address: bool
     doors: frozenset[int]
@@ -53,6 +62,12 @@ class Device:
     binds: frozenset[bytes]
     next_keys: DeviceKeys | None = None
     """In force beside `keys` while the device renews itself."""
+    loose_clock: bool = False
+
+    @property
+    def public_key(self) -> DevicePublicKey:
+        """The key that signs its knocks; made at each use, because ten thousand loaded ones fill the memory."""
+        return load_public_key(self.public_key_der)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +98,15 @@ class _Part:
 
 
 class Assembly:
-    """Collects the parts of one roster at a time; they come in order on one link."""
+    """Collects the parts of one roster at a time; they come in order on one link.
 
-    def __init__(self) -> None:
+    before: the roster in force. What it says of a device in the same words is not worked out again: with ten thousand
+    devices that would hold up knocks at every push.
+    """
+
+    def __init__(self, before: "KeyTable | None" = None) -> None:
+        self._before = before
+        self.known: dict[str, bytes] = {}
         self._first: _Part | None = None
         self._received = 0
         self._devices: dict[str, Device] = {}
@@ -100,8 +121,10 @@ class Assembly:
 
         Raises RosterError for anything malformed or out of order; then all parts are forgotten.
         """
+        if message.get("part") == 1:
+            self.known = {}
         try:
-            return self._add(_parse_part(message))
+            return self._add(self._parse_part(message))
         except RosterError:
             self._forget()
             raise
@@ -137,17 +160,51 @@ class Assembly:
         self._devices = {}
         self._revoked = set()
 
+    def _parse_part(self, message: Mapping[str, object]) -> _Part:
+        audience = _hex(message, "audience_hex", AUDIENCE_BYTES)
+        site_keys = tuple(_decoded(item, "site_keys_b64") for item in _list(message, "site_keys_b64", MAX_SITE_KEYS))
+        if not site_keys or any(len(key) != KEY_BYTES for key in site_keys):
+            raise RosterError("site_keys_b64 has no key, or one of a wrong length")
+        parts = _integer(message, "parts", 1, MAX_PARTS)
+        return _Part(
+            version=_integer(message, "version", 0, 1 << 62),
+            expires_at_ms=_integer(message, "expires_at_ms", 0, 1 << 62),
+            audience=audience,
+            site_keys=site_keys,
+            part=_integer(message, "part", 1, parts),
+            parts=parts,
+            devices=tuple(self._device(item, audience) for item in _list(message, "devices", MAX_DEVICES)),
+        )
+
+    def _device(self, item: object, audience: bytes) -> Device:
+        device_id = _text(_object(item, "devices"), "device_id")
+        words = hashlib.blake2b(repr((audience, item)).encode(), digest_size=16).digest()
+        self.known[device_id] = words
+        if self._before is not None and self._before.known.get(device_id) == words:
+            return self._before.roster.devices[device_id]
+        return _parse_device(item, audience)
+
 
 class KeyTable:
     """Finds the device and the epoch behind a key id, for three epochs at a time: the clocks of clients differ.
 
-    Built anew for each roster; moving on by one epoch computes only the new one.
+    Moving on by one epoch computes only the new one, and so does a roster that changes nobody.
+
+    known: a hash of what the roster said of each device. before: the table that this one follows.
     """
 
-    def __init__(self, roster: Roster) -> None:
+    def __init__(
+        self, roster: Roster, known: Mapping[str, bytes] | None = None, before: "KeyTable | None" = None
+    ) -> None:
         self.roster = roster
+        self.known = {name: known[name] for name in roster.devices if name in known} if known else {}
         self._devices: dict[int, dict[bytes, Device]] = {}
         self._gates: dict[int, tuple[bytes, ...]] = {}
+        if before is not None and _same(before.roster.devices, roster.devices):
+            self._devices = dict(before._devices)
+        if before is not None and before.roster.site_keys == roster.site_keys:
+            self._gates = dict(before._gates)
+        self.has_loose_clocks = any(device.loose_clock for device in roster.devices.values())
 
     def cover(self, epoch: int) -> None:
         """Hold exactly the epochs before, at and after `epoch`."""
@@ -169,6 +226,7 @@ class KeyTable:
     def forget(self, device_id: str) -> None:
         """Take one device out at once."""
         self.roster = self.roster.without(frozenset({device_id}))
+        self.known.pop(device_id, None)
         self._devices = {
             epoch: {key_id: device for key_id, device in devices.items() if device.device_id != device_id}
             for epoch, devices in self._devices.items()
@@ -177,6 +235,15 @@ class KeyTable:
     def gate_keys(self, epoch: int) -> tuple[bytes, ...]:
         """The gate keys of a covered epoch, one for each site key in force."""
         return self._gates.get(epoch, ())
+
+    def gate_keys_around(self, now_ms: int) -> tuple[bytes, ...]:
+        """The gate keys that a client's knock may carry now: those of a neighbouring epoch only close to its border,
+        unless a device with a loose clock may knock."""
+        if self.has_loose_clocks:
+            epochs = set(self._gates)
+        else:
+            epochs = {epoch_at((now_ms + margin) // 1000) for margin in (-GATE_MARGIN_MS, 0, GATE_MARGIN_MS)}
+        return tuple(key for epoch, keys in self._gates.items() if epoch in epochs for key in keys)
 
     def _key_ids(self, epoch: int) -> dict[bytes, Device]:
         found = {device.keys.key_id(epoch): device for device in self.roster.devices.values()}
@@ -190,21 +257,9 @@ class KeyTable:
         return tuple(gate_key(day_key(site_key, day), epoch) for site_key in self.roster.site_keys)
 
 
-def _parse_part(message: Mapping[str, object]) -> _Part:
-    audience = _hex(message, "audience_hex", AUDIENCE_BYTES)
-    site_keys = tuple(_decoded(item, "site_keys_b64") for item in _list(message, "site_keys_b64", MAX_SITE_KEYS))
-    if not site_keys or any(len(key) != KEY_BYTES for key in site_keys):
-        raise RosterError("site_keys_b64 has no key, or one of a wrong length")
-    parts = _integer(message, "parts", 1, MAX_PARTS)
-    return _Part(
-        version=_integer(message, "version", 0, 1 << 62),
-        expires_at_ms=_integer(message, "expires_at_ms", 0, 1 << 62),
-        audience=audience,
-        site_keys=site_keys,
-        part=_integer(message, "part", 1, parts),
-        parts=parts,
-        devices=tuple(_parse_device(item, audience) for item in _list(message, "devices", MAX_DEVICES)),
-    )
+def _same(before: Mapping[str, Device], now: Mapping[str, Device]) -> bool:
+    """Whether these are the very same devices: unchanged ones are the same objects."""
+    return len(before) == len(now) and all(before.get(name) is device for name, device in now.items())
 
 
 def _parse_device(item: object, audience: bytes) -> Device:
@@ -215,11 +270,15 @@ def _parse_device(item: object, audience: bytes) -> Device:
     allow_header_address = fields.get("allow_header_address")
     if not isinstance(allow_header_address, bool):
         raise RosterError("allow_header_address is neither true nor false")
+    loose_clock = fields.get("loose_clock", False)
+    if not isinstance(loose_clock, bool):
+        raise RosterError("loose_clock is neither true nor false")
     try:
         keys = DeviceKeys.derive(_base64(fields, "knock_key_b64"), audience)
         renews = fields.get("next_knock_key_b64") is not None
         next_keys = DeviceKeys.derive(_base64(fields, "next_knock_key_b64"), audience) if renews else None
-        public_key = load_public_key(_base64(fields, "public_key_b64"))
+        public_key_der = _base64(fields, "public_key_b64")
+        load_public_key(public_key_der)
         grants = {
             raw_id(grant.grant_id): grant
             for grant in (_parse_grant(entry) for entry in _list(fields, "grants", _MAX_GRANTS))
@@ -230,14 +289,15 @@ def _parse_device(item: object, audience: bytes) -> Device:
     return Device(
         device_id=device_id,
         keys=keys,
-        public_key=public_key,
+        public_key_der=public_key_der,
         mark=_integer(fields, "mark", 1, _MAX_MARK),
         allow_header_address=allow_header_address,
-        doors=frozenset(_door(door) for door in _list(fields, "doors", 16)),
+        doors=_doors(tuple(_door(door) for door in _list(fields, "doors", 16))),
         not_after_ms=_integer(fields, "not_after_ms", 0, 1 << 62),
-        grants=grants,
+        grants=grants or _NO_GRANTS,
         binds=frozenset(binds),
         next_keys=next_keys,
+        loose_clock=loose_clock,
     )
 
 
@@ -249,6 +309,12 @@ def _parse_grant(item: object) -> GrantWindow:
         not_before_ms=_integer(fields, "not_before_ms", 0, 1 << 62),
         not_after_ms=_integer(fields, "not_after_ms", 0, 1 << 62),
     )
+
+
+@lru_cache(maxsize=1_024)
+def _doors(doors: tuple[int, ...]) -> frozenset[int]:
+    """One set for all devices with the same doors."""
+    return frozenset(doors)
 
 
 def _door(value: object) -> int:

@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
-from spa_knock.guard.roster import Device, KeyTable
+from spa_knock.guard.roster import Device, GrantWindow, KeyTable
 from spa_knock.wire.errors import PacketError, SealError, SignatureError
 from spa_knock.wire.gate import gate_matches
-from spa_knock.wire.keys import KID_BYTES
+from spa_knock.wire.keys import EPOCH_SECONDS, KID_BYTES
 from spa_knock.wire.packet import NO_GRANT, PACKET_BYTES, Body, open_, verify_signed
 from spa_knock.wire.proof import derive_proof_key
-from spa_knock.wire.replay import StampVerdict, judge_stamp
+from spa_knock.wire.replay import WINDOW_MS, StampVerdict, judge_stamp
 
 Address = IPv4Address | IPv6Address
 
 VENDOR_FACE_DOOR = 1
+LOOSE_WINDOW_MS = EPOCH_SECONDS * 1000
+"""How far the stamp of a device with a loose clock may lie from ours; beyond, its key id is of no epoch we look at."""
 DEFAULT_WINDOW_SECONDS = 8
 MAX_WINDOW_SECONDS = 30
 
@@ -51,6 +53,11 @@ class Reason(StrEnum):
     OPENER = "opener"
 
 
+_FOR_EVER = frozenset(
+    {Reason.SEAL, Reason.MALFORMED, Reason.AUDIENCE, Reason.REPLAYED, Reason.FENCED, Reason.SIGNATURE}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Refused:
     """A knock that opens nothing. `device_id` is known once the encryption opened, `body` once it was read."""
@@ -58,6 +65,11 @@ class Refused:
     reason: Reason
     device_id: str | None = None
     body: Body | None = None
+
+    @property
+    def is_for_ever(self) -> bool:
+        """Whether the same packet passed the gate and can never be accepted later, nor any with its clear bytes."""
+        return self.reason in _FOR_EVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +136,7 @@ def judge(packet: bytes, source: Address, stand: Stand) -> Judgement:
         knock_id=opened.header.nonce.hex(),
         grant_id=grant.grant_id if grant else None,
         address=opened.body.address or source,
-        window_seconds=min(opened.body.ttl_seconds or DEFAULT_WINDOW_SECONDS, MAX_WINDOW_SECONDS),
+        window_seconds=_window_seconds(opened.body, grant, stand.now_ms),
         proof_key=derive_proof_key(device.keys, opened.header.nonce),
         signed_knock=opened.signed_knock,
     )
@@ -140,6 +152,7 @@ def _refusal(body: Body, device: Device, source: Address, stand: Stand) -> Reaso
         last_ms=stand.last_stamp_ms(device.device_id),
         now_ms=stand.now_ms,
         fence_ms=stand.fence_ms,
+        window_ms=LOOSE_WINDOW_MS if _may_be_loose(body, device) else WINDOW_MS,
     ):
         case StampVerdict.TOO_OLD | StampVerdict.TOO_NEW:
             return Reason.CLOCK
@@ -160,6 +173,17 @@ def _refusal(body: Body, device: Device, source: Address, stand: Stand) -> Reaso
     if not _address_fits(body, device, source):
         return Reason.ADDRESS
     return None
+
+
+def _window_seconds(body: Body, grant: GrantWindow | None, now_ms: int) -> int:
+    """The wanted window, within its bounds, and not beyond the second in which the grant ends."""
+    wanted = min(body.ttl_seconds or DEFAULT_WINDOW_SECONDS, MAX_WINDOW_SECONDS)
+    return wanted if grant is None else min(wanted, max(1, -((now_ms - grant.not_after_ms) // 1000)))
+
+
+def _may_be_loose(body: Body, device: Device) -> bool:
+    """A knock that is held back stays good for longer, so it must be useless elsewhere: address and key are its own."""
+    return body.loose_clock and device.loose_clock and body.address is not None and any(body.bind)
 
 
 def _grant_fits(body: Body, device: Device, now_ms: int) -> bool:

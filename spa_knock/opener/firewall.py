@@ -4,14 +4,16 @@ import errno
 import math
 import socket
 from collections.abc import Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
-from spa_knock.opener import conntrack, sets, sockets
+from spa_knock.opener import conntrack, listing, sets, sockets
 from spa_knock.opener.conntrack import Flow
 from spa_knock.opener.errors import KernelError, Refusal
+from spa_knock.opener.listing import FoundChain
 from spa_knock.opener.netlink import Message, Reply
-from spa_knock.opener.ruleset import ADDRESS_PORT_SETS, REVOKED_SET, SEEN_SET
+from spa_knock.opener.ruleset import ADDRESS_PORT_SETS, REVOKED_SET, SEEN_SET, BaseChain
 from spa_knock.opener.sockets import Connection
 
 Address = IPv4Address | IPv6Address
@@ -21,6 +23,26 @@ SEEN_SECONDS = 660
 _ABSENT = {errno.ENOENT, errno.ESRCH, errno.ESTALE}
 _FULL = {errno.ENFILE, errno.ENOSPC}
 _ANY_PORT = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An element of an address-and-port set, and when it ends by itself."""
+
+    address: Address
+    port: int
+    milliseconds_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What our table holds now. counters: packets by name (`ruleset.Counter`)."""
+
+    counters: dict[str, int]
+    windows: list[Held]
+    egress: list[Held]
+    revoked: int
+    used_nonces: int
 
 
 class Channel(Protocol):
@@ -48,6 +70,35 @@ class Firewall:
         for name in (*ADDRESS_PORT_SETS, REVOKED_SET, SEEN_SET):
             self._netfilter.transact([sets.get_set(self._table, name)], f"looking for set {name}")
 
+    def wrong_chains(self, wanted: Sequence[BaseChain]) -> list[str]:
+        """The names of base chains that are absent, too many, or not as wanted in hook, policy or number of rules."""
+        listed = self._netfilter.dump(listing.list_chains(), "listing chains")
+        found = {chain.name: chain for reply in listed if (chain := listing.read_chain(reply.payload, self._table))}
+        expected = {
+            chain.name: FoundChain(chain.name, chain.hook, chain.priority, chain.drops, len(chain.rules))
+            for chain in wanted
+        }
+        return sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+
+    def contents(self) -> Contents:
+        """Counters and elements, for whoever watches over the site. Lists whole sets: not for every second."""
+        counted = self._netfilter.dump(listing.list_counters(self._table), "reading counters")
+        return Contents(
+            counters=dict(pair for reply in counted if (pair := listing.read_counter(reply.payload))),
+            windows=self._held("open4") + self._held("open6"),
+            egress=self.leased_ways(),
+            revoked=len(self._elements(REVOKED_SET)),
+            used_nonces=len(self._elements(SEEN_SET)),
+        )
+
+    def shed_nonce(self, nonce: bytes) -> None:
+        """Shed every further packet with this nonce in the kernel. Raises Refusal `full`."""
+        self._change(sets.renew(self._table, SEEN_SET, nonce[:8], SEEN_SECONDS * 1000), "shedding a nonce")
+
+    def revoked_marks(self) -> set[int]:
+        """The marks that are revoked now."""
+        return {sets.mark_of_key(element.key) for element in self._elements(REVOKED_SET)}
+
     def open_window(self, port: int, address: Address, seconds: float, nonce: bytes) -> None:
         """Let `address` start connections to `port` for `seconds`, and shed repeats of the knock with this nonce.
 
@@ -71,7 +122,7 @@ class Firewall:
         self._change(sets.renew(self._table, _egress_set(address), key, seconds * 1000), "allowing egress")
 
     def end_egress(self, address: Address, port: int) -> None:
-        """Stop new connections to `address` and `port`; running ones go on. An absent permission is no error."""
+        """Stop the gateway's connections to `address` and `port`, running ones too; an absent way is no error."""
         key = sets.address_port_key(address, port)
         self._change(sets.discard(self._table, _egress_set(address), key, 1000), "ending egress")
 
@@ -129,6 +180,20 @@ class Firewall:
         self.end_egress(address, port)
         found = self._connections(_ANY_PORT, address, port)
         return sum(self._destroy(connection) for connection in found if connection.uid == uid)
+
+    def leased_ways(self) -> list[Held]:
+        """Where the gateway may connect to now."""
+        return self._held("egress4") + self._held("egress6")
+
+    def _elements(self, name: str) -> list[listing.Element]:
+        listed = self._netfilter.dump(listing.list_elements(self._table, name), f"listing set {name}")
+        return [element for reply in listed for element in listing.read_elements(reply.payload)]
+
+    def _held(self, name: str) -> list[Held]:
+        return [
+            Held(*listing.address_and_port(element.key), element.milliseconds_left or 0)
+            for element in self._elements(name)
+        ]
 
     def _change(self, messages: Sequence[Message], what: str) -> None:
         try:

@@ -8,7 +8,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from spa_knock.opener.errors import KernelError
@@ -79,15 +79,18 @@ def parse_attributes(data: bytes) -> dict[int, bytes]:
 
     A truncated tail is left out: the kernel is trusted, so this is about robustness, not about hostile input.
     """
-    attributes: dict[int, bytes] = {}
+    return dict(each_attribute(data))
+
+
+def each_attribute(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The attributes in `data` in order, as `parse_attributes` reads them, repeated types and all."""
     position = 0
     while position + _ATTRIBUTE.size <= len(data):
         length, kind = _ATTRIBUTE.unpack_from(data, position)
         if length < _ATTRIBUTE.size or position + length > len(data):
-            break
-        attributes[kind & _TYPE_MASK] = data[position + _ATTRIBUTE.size : position + length]
+            return
+        yield kind & _TYPE_MASK, data[position + _ATTRIBUTE.size : position + length]
         position += length + -length % 4
-    return attributes
 
 
 def pack(messages: Sequence[Message], first_sequence: int) -> bytes:

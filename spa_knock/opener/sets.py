@@ -38,6 +38,11 @@ def mark_key(mark: int) -> bytes:
     return struct.pack("=I", mark)
 
 
+def mark_of_key(key: bytes) -> int:
+    """The mark that `mark_key` packed."""
+    return int(struct.unpack("=I", key)[0])
+
+
 def add(table: str, name: str, key: bytes, timeout_ms: int | None = None) -> Message:
     """Add an element; `timeout_ms` None means for ever. An existing one is no error and may keep its old timeout."""
     parts = [_key(key)]

@@ -14,6 +14,8 @@ from spa_knock.opener.errors import Refusal
 Address = IPv4Address | IPv6Address
 
 MAX_MARK = (1 << 31) - 1
+MAX_MARKS = 4_096
+"""The most marks in one message; more come in several."""
 MAX_EGRESS_SECONDS = 86_400
 _KNOCK_ID = re.compile(r"[0-9a-f]{24}\Z")
 _ENVELOPE = {"v", "type", "id"}
@@ -81,7 +83,7 @@ class AllowEgress:
 
 @dataclass(frozen=True, slots=True)
 class EndEgress:
-    """Stop new connections of the gateway to one address and port."""
+    """Stop the gateway's connections to one address and port."""
 
     address: Address
     port: int
@@ -104,15 +106,58 @@ class ResetEgress:
     port: int
 
 
-Verb = Open | Shut | MarkFlow | Close | Revoke | Unrevoke | AllowEgress | EndEgress | Reset | ResetEgress
+@dataclass(frozen=True, slots=True)
+class Shed:
+    """Drop every further packet with this knock's nonce in the kernel."""
+
+    knock_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Say whether the rule set in the kernel is whole, so that a knock could be opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restate:
+    """Every mark that is revoked: revoke those that the kernel does not know of."""
+
+    marks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Tell what the kernel counted and holds."""
+
+
+Verb = (
+    Open
+    | Shed
+    | Check
+    | Shut
+    | MarkFlow
+    | Close
+    | Revoke
+    | Unrevoke
+    | Restate
+    | AllowEgress
+    | EndEgress
+    | Reset
+    | ResetEgress
+    | Status
+)
 
 PEER_OF_TYPE: Mapping[str, Peer] = {
     "open": Peer.GUARD,
+    "shed": Peer.GUARD,
+    "check": Peer.GUARD,
     "shut": Peer.GATEWAY,
     "mark": Peer.GATEWAY,
     "close": Peer.CONTROL,
     "revoke": Peer.CONTROL,
     "unrevoke": Peer.CONTROL,
+    "restate": Peer.CONTROL,
+    "status": Peer.CONTROL,
     "egress": Peer.CONTROL,
     "egress_close": Peer.CONTROL,
     "reset": Peer.CONTROL,
@@ -137,6 +182,18 @@ def parse(peer: Peer, message: Mapping[str, object], config: Config) -> Verb:
         case "open":
             fields.are("door", "address", "seconds", "knock_id")
             return Open(fields.door(), fields.address(), fields.seconds(config.max_open_seconds), fields.knock_id())
+        case "shed":
+            fields.are("knock_id")
+            return Shed(fields.knock_id())
+        case "check":
+            fields.are()
+            return Check()
+        case "status":
+            fields.are()
+            return Status()
+        case "restate":
+            fields.are("marks")
+            return Restate(fields.marks())
         case "shut":
             fields.are("door", "address", optional="knock_id")
             knock_id = fields.knock_id() if message.get("knock_id") is not None else None
@@ -218,6 +275,14 @@ class _Fields:
         if not 1 <= mark <= MAX_MARK:
             raise Refusal("mark_refused")
         return mark
+
+    def marks(self) -> tuple[int, ...]:
+        value = self.message["marks"]
+        if not isinstance(value, list) or len(value) > MAX_MARKS:
+            raise Refusal("malformed")
+        if not all(type(mark) is int and 1 <= mark <= MAX_MARK for mark in value):
+            raise Refusal("mark_refused")
+        return tuple(value)
 
     def knock_id(self) -> str:
         value = self.message["knock_id"]

@@ -55,6 +55,11 @@ class Windows:
         del self._held[window]
         return True
 
+    def knocks_of(self, window: Window, now: float) -> list[str]:
+        """The knocks that hold a window now, the one that ends last first."""
+        holders = self._held.get(window, {})
+        return sorted((one for one in holders if holders[one] > now), key=lambda one: holders[one], reverse=True)
+
     def drop(self, window: Window) -> None:
         """Forget a window with all its knocks."""
         self._held.pop(window, None)

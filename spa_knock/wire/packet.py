@@ -190,6 +190,11 @@ def verify_signed(signed_knock: bytes, public_key: DevicePublicKey) -> Body:
     return Body.decode(message[HEADER_BYTES:])
 
 
+def nonce_of(packet: bytes) -> bytes:
+    """The nonce of a packet that has at least its clear header."""
+    return packet[KID_BYTES:GATED_BYTES]
+
+
 def nonce_of_signed(signed_knock: bytes) -> bytes:
     """The nonce (12 bytes; its hex form is the knock's id) inside a signed knock."""
     require_length(signed_knock, SIGNED_KNOCK_BYTES, "signed knock")

@@ -82,6 +82,34 @@ def test_an_opener_that_was_restarted_is_asked_again(opener: Opener, listener: _
     assert listener.heard[-1]["mark"] == 3
 
 
+def test_revoked_marks_are_restated_in_messages_of_bounded_size(opener: Opener, listener: _Listener) -> None:
+    opener.restate_revoked(range(1, 5_001))
+    marks = [message["marks"] for message in listener.heard]
+    assert [len(part) for part in marks if isinstance(part, list)] == [4_096, 904]
+
+
+def test_a_status_is_read_and_one_that_makes_no_sense_is_no_answer(opener: Opener, listener: _Listener) -> None:
+    window = {"door": 1, "address": "198.51.100.7", "port": 443, "milliseconds_left": 900, "knock_ids": ["aa" * 12]}
+    listener.answer = {
+        "type": "done",
+        "rules": "whole",
+        "counters": {"shed_nonce": 4},
+        "windows": [window],
+        "windows_total": 1,
+        "egress": [{"address": "10.50.0.20", "port": 22, "milliseconds_left": 60_000}],
+        "egress_total": 1,
+        "revoked_total": 2,
+        "used_nonces_total": 3,
+    }
+    status = opener.status()
+    assert (status.rules_are_whole, status.counters, status.revoked_total) == (True, {"shed_nonce": 4}, 2)
+    assert status.windows[0].knock_ids == ("aa" * 12,)
+    assert status.ways[0].port == 22
+    listener.answer = {"type": "done", "rules": "whole"}
+    with pytest.raises(Unavailable, match="makes no sense"):
+        opener.status()
+
+
 def test_an_opener_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="does not answer"):
         Opener(tmp_path / "absent.sock").revoke(1)

@@ -1,3 +1,4 @@
+import subprocess
 import sys
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def test_rules_closes_everything_and_starts_nothing(tmp_path: Path, monkeypatch:
     path = tmp_path / "site.toml"
     path.write_text(_VALID)
     closed = []
+    monkeypatch.delenv("SSH_CONNECTION", raising=False)
     monkeypatch.setattr(supervisor, "close_everything", lambda settings, layout: closed.append((settings, layout)))
     monkeypatch.setattr(supervisor, "up", lambda *_: pytest.fail("nothing is to be started"))
     monkeypatch.setattr(sys, "argv", ["sallyport", "rules", "--config", str(path)])
@@ -40,6 +42,29 @@ def test_rules_closes_everything_and_starts_nothing(tmp_path: Path, monkeypatch:
         cli.main()
     ((settings, layout),) = closed
     assert (settings.site.name, str(layout.run)) == ("demo", "/run/sallyport")
+
+
+@pytest.mark.parametrize(("words", "how"), [([], ("--on-trial",)), (["final"], ())])
+def test_over_ssh_rules_are_on_trial_unless_they_are_said_to_be_final(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], how: tuple[str, ...]
+) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text(_VALID)
+    loaded = []
+    monkeypatch.setenv("SSH_CONNECTION", "10.30.0.9 50000 10.20.0.10 22")
+    monkeypatch.setattr(supervisor, "close_everything", lambda _settings, _layout, *how: loaded.append(how))
+    assert cli._early("rules", [*words, "--config", str(path)]) == 0
+    assert loaded == [how]
+
+
+def test_confirming_without_a_trial_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "site.toml"
+    path.write_text(f"{_VALID}\n")
+    monkeypatch.setattr(supervisor.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1))
+    assert cli._early("rules", ["confirm", "--config", str(path)]) == 1
+    assert "no rules wait" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--confg", "x"], ["now"], ["--config"]])

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from broker.adapters.opener import OpenerStatus
 from broker.app import faces, metrics
 from broker.app.house import House
 from broker.app.layout import Layout
@@ -93,6 +94,34 @@ def test_knocks_are_told_as_the_guard_counts_them() -> None:
     assert "sallyport_knocks_accepted_total 4" in text
     assert 'sallyport_knocks_refused_total{reason="gate"} 90' in text
     assert metrics.of_guard(LinkHealth(False, None, 0)) == []
+
+
+def test_a_guard_that_accepts_nothing_says_why() -> None:
+    now = datetime(2026, 11, 20, tzinfo=UTC)
+    counters = {"shed_at_socket": 12}
+    status = GuardStatus("degraded", 7, counters, (62201,), now, faults=("clock", "firewall"), gate="length_only")
+    text = rendered(metrics.of_guard(LinkHealth(True, status, 7)))
+    assert 'sallyport_guard_fault{fault="clock"} 1' in text
+    assert 'sallyport_guard_fault{fault="firewall"} 1' in text
+    assert 'sallyport_knock_gate{gate="length_only"} 1' in text
+    assert "sallyport_knocks_shed_at_socket_total 12" in text
+
+
+def test_what_the_kernel_sheds_is_told_by_stage() -> None:
+    status = OpenerStatus(
+        rules_are_whole=False,
+        counters={"shed_nonce": 4},
+        windows=(),
+        windows_total=1,
+        ways=(),
+        ways_total=2,
+        revoked_total=3,
+        used_nonces_total=5,
+    )
+    text = rendered(metrics.of_firewall(status))
+    assert 'sallyport_firewall_packets_total{stage="shed_nonce"} 4' in text
+    assert 'sallyport_firewall_elements{set="seen"} 5' in text
+    assert "sallyport_firewall_whole 0" in text
 
 
 def test_only_who_holds_the_token_reads(house: House, site_metrics: SiteMetrics) -> None:

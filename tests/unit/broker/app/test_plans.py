@@ -41,6 +41,15 @@ def test_the_hosts_own_ports_are_open_to_the_management_prefixes_only() -> None:
     ]
 
 
+def test_a_knock_port_lets_nothing_in_before_a_guard_judges() -> None:
+    with plans._bound_socket("127.0.0.1", 0, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(0.2)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(bytes(192), sock.getsockname())
+        with pytest.raises(TimeoutError):
+            sock.recv(200)
+
+
 def test_planning_binds_nothing() -> None:
     planned = plans.plans(_SETTINGS, Path("/etc/sallyport.toml"), Layout.of(_SETTINGS))
     assert [plan.name for plan in planned] == ["opener", "control", "gateway", "guard"]

@@ -152,6 +152,9 @@ def test_a_status_is_read() -> None:
     status = read_status(a_status_message(), NOON)
     assert (status.state, status.counters["refused_replay"], status.ports) == ("armed", 1, (62201,))
     assert status.received_at == NOON
+    assert (status.faults, status.gate) == ((), "")
+    told = read_status(a_status_message(state="degraded", faults=["clock"], gate="keyed"), NOON)
+    assert (told.faults, told.gate) == (("clock",), "keyed")
 
 
 @pytest.mark.parametrize(
@@ -164,6 +167,10 @@ def test_a_status_is_read() -> None:
         {"counters": {str(number): 1 for number in range(101)}},
         {"ports": "62201"},
         {"ports": [0]},
+        {"faults": "clock"},
+        {"faults": ["Clock!"]},
+        {"faults": ["clock"] * 17},
+        {"gate": 1},
         {"roster_version": None},
         {"refusals": {}},
         {"refusals": [7]},

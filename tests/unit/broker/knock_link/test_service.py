@@ -209,6 +209,22 @@ async def test_a_link_that_is_just_sending_ends_when_control_stops(
     guard.close()
 
 
+async def test_the_trail_says_once_that_the_guard_accepts_nothing_and_why(world: World, tmp_path: Path) -> None:
+    status = {"type": "status", "roster_version": 1, "counters": {}, "ports": [62201]}
+    degraded = {**status, "state": "degraded", "faults": ["firewall", "clock"], "gate": "keyed"}
+    async with served(world, tmp_path) as link:
+        guard = await link.guard()
+        for message in ({**status, "state": "starting"}, degraded, degraded, {**status, "state": "armed"}):
+            await guard.send(message)
+        await until(lambda: world.codes() == ["knock.guard.degraded", "knock.guard.armed"])
+        for number in range(40):
+            await guard.send({**degraded, "faults": [f"fault_{'x' * (number % 2)}"]})
+        await guard.send({**status, "state": "armed", "roster_version": 2})
+        await until(lambda: (seen := link.service.health().status) is not None and seen.roster_version == 2)
+        assert len(world.codes()) <= 20
+        guard.close()
+
+
 async def test_an_unproved_knock_is_not_recorded_and_the_link_stays(
     world: World, built: BuiltDevice, tmp_path: Path
 ) -> None:

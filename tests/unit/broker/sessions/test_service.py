@@ -403,6 +403,17 @@ def test_the_way_to_a_target_is_without_use_after_its_last_session(plant: Plant)
     assert plant.sessions.way_without_use(one.session_id) == (plant.target.address, 22)
 
 
+def test_the_way_lasts_as_long_as_the_longest_session_that_leads_there(plant: Plant) -> None:
+    ways: list[int] = []
+    plant.sessions.on_lease(lambda _address, _port, seconds: ways.append(seconds))
+    one = plant.admitted()
+    assert plant.sessions.way_in_use(one.session_id) is None
+    plant.lease(one)
+    plant.lease(plant.admitted())
+    assert ways == [7200, 7200]
+    assert plant.sessions.way_in_use(one.session_id) == (plant.target.address, 22, 7200)
+
+
 # -- ending -----------------------------------------------------------------------------------------------------------
 
 

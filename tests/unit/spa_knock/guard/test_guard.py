@@ -9,8 +9,8 @@ import pytest
 
 from spa_knock.guard import guard as guard_module
 from spa_knock.guard.clock import Moment
-from spa_knock.guard.errors import RosterError
-from spa_knock.guard.guard import Guard, State
+from spa_knock.guard.errors import RosterError, StampStoreError
+from spa_knock.guard.guard import Fault, Guard, State
 from spa_knock.guard.handover import Receiver, Send
 from spa_knock.guard.stamps import StampStore
 from tests.unit.spa_knock.guard.testing import NOW_MS, Workstation, roster_message
@@ -28,6 +28,8 @@ class Post:
         self.now = 100.0
         self.now_ms = NOW_MS
         self.sent: list[Send] = []
+        # What the opener says when it is asked whether it could open; None: nothing.
+        self.check: dict[str, Any] | None = {"type": "done"}
         self.start()
         if roster:
             self.tell(roster_message(DEVICE.entry(), OTHER.entry()))
@@ -72,6 +74,10 @@ class Post:
         return [send.message["type"] for send in self.sent]
 
     def _send(self, send: Send) -> bool:
+        if send.message["type"] == "check":
+            if self.check is not None:
+                self.guard.message(Receiver.OPENER, {**self.check, "id": send.message["id"]}, self.now)
+            return True
         self.sent.append(send)
         return True
 
@@ -252,6 +258,8 @@ def test_control_hears_the_state_every_five_seconds_and_when_it_changes(post: Po
     assert status == {
         "type": "status",
         "state": "armed",
+        "faults": [],
+        "gate": "",
         "roster_version": 1,
         "counters": {},
         "ports": [62201],
@@ -264,6 +272,7 @@ def test_control_hears_the_state_every_five_seconds_and_when_it_changes(post: Po
     post.guard.link_changed(Receiver.OPENER, is_up=False)
     post.pass_time(0.1)
     assert [send.message["state"] for send in post.sent] == ["armed", "armed", "degraded"]
+    assert post.sent[-1].message["faults"] == ["opener_link"]
 
 
 def test_time_moves_the_key_ids_on(post: Post) -> None:
@@ -295,3 +304,88 @@ def test_a_copy_of_the_last_accepted_knock_is_counted_and_not_held_against_its_d
     post.knock(older)
     post.pass_time(5.1)
     assert [one["reason"] for one in post.sent[-1].message["refusals"]] == ["replayed"]
+
+
+@pytest.mark.parametrize("answer", [{"type": "refused", "code": "rules_changed"}, None])
+def test_while_the_opener_could_not_open_no_knock_is_used_up(post: Post, answer: dict[str, Any] | None) -> None:
+    post.check = answer
+    post.pass_time(0.1)
+    post.pass_time(2.1)
+    assert (post.guard.state, post.guard.faults) == (State.DEGRADED, (Fault.FIREWALL,))
+    packet = DEVICE.knock(stamp_ms=post.now_ms)
+    post.knock(packet)
+    assert post.guard.counters["refused_not_ready"] == 1
+    post.check = {"type": "done"}
+    post.pass_time(2.1)
+    post.open(packet)
+    assert post.guard.counters["accepted"] == 1
+
+
+def test_a_kernel_that_refuses_to_open_stops_the_guard_until_a_check_passes(post: Post) -> None:
+    post.knock(DEVICE.knock())
+    post.answer()
+    refusal = {"type": "refused", "code": "kernel_refused", "knock_id": post.sent[-1].message["knock_id"]}
+    post.guard.message(Receiver.OPENER, refusal, post.now)
+    assert post.guard.faults == (Fault.FIREWALL,)
+    post.pass_time(1.1)
+    assert post.guard.faults == ()
+
+
+def test_a_full_set_refuses_its_knock_and_is_counted_but_stops_nothing_else(post: Post) -> None:
+    post.knock(DEVICE.knock())
+    post.answer()
+    refusal = {"type": "refused", "code": "full", "knock_id": post.sent[-1].message["knock_id"]}
+    post.guard.message(Receiver.OPENER, refusal, post.now)
+    assert post.guard.counters == {"refused_opener": 1, "firewall_full": 1}
+    assert post.guard.state is State.ARMED
+
+
+def test_stamps_that_cannot_be_written_stop_the_guard_until_they_can(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise StampStoreError("no space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(post.store, "flush", fail)
+        post.guard.flush()
+        assert post.guard.faults == (Fault.STAMPS,)
+        post.knock(DEVICE.knock())
+        assert post.guard.counters == {"refused_not_ready": 1}
+    post.guard.flush()
+    post.open(DEVICE.knock())
+
+
+def test_a_nonce_whose_packets_fail_for_ever_is_shed_in_the_kernel(post: Post) -> None:
+    packet = DEVICE.knock()
+    for number in range(guard_module.FAILURES_OF_A_NONCE - 1):
+        post.knock(packet[:-2] + number.to_bytes(2, "big"))
+    assert post.sent == []
+    post.knock(packet[:-2] + b"zz")
+    assert post.sent[-1].message == {"type": "shed", "knock_id": packet[8:20].hex()}
+    assert post.guard.counters["nonces_shed"] == 1
+
+
+def test_a_stolen_packet_that_fails_only_elsewhere_is_not_shed_from_under_its_owner(post: Post) -> None:
+    packet = DEVICE.knock(address=ip_address("198.51.100.99"))
+    for _ in range(2 * guard_module.FAILURES_OF_A_NONCE):
+        post.knock(packet)
+    assert post.sent == []
+    assert post.guard.counters == {"refused_address": 2 * guard_module.FAILURES_OF_A_NONCE}
+
+
+def test_the_gates_keys_follow_roster_and_time(tmp_path: Path) -> None:
+    post = Post(tmp_path / "fresh", roster=False)
+    assert post.guard.gate_keys == ()
+    post.tell(roster_message(DEVICE.entry(), expires_at_ms=NOW_MS + 7_200_000))
+    first = post.guard.gate_keys
+    post.pass_time(600)
+    assert first != post.guard.gate_keys
+    post.store.close()
+
+
+def test_the_status_tells_what_the_kernels_gate_does(post: Post) -> None:
+    post.guard.note_gate("keyed", 7)
+    post.pass_time(0.1)
+    status = post.sent[-1].message
+    assert (status["gate"], status["counters"]) == ("keyed", {"shed_at_socket": 7})

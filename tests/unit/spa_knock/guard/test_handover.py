@@ -59,7 +59,7 @@ def test_a_refusal_fails_the_knock() -> None:
         if before:
             handover.answered(Receiver.GATEWAY, {"type": "expecting", "knock_id": knock.knock_id}, 0.1)
         refusal = {"type": "refused", "code": "x", "knock_id": knock.knock_id}
-        assert handover.answered(sender, refusal, 0.1) == Failed(knock.knock_id, DEVICE.device_id, reason)
+        assert handover.answered(sender, refusal, 0.1) == Failed(knock.knock_id, DEVICE.device_id, reason, "x")
 
 
 def test_the_opener_cannot_answer_for_the_gateway_nor_skip_it() -> None:

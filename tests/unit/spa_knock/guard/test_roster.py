@@ -227,3 +227,67 @@ def test_a_device_that_renews_itself_is_found_by_both_keys_and_each_opens_what_i
 def test_a_next_key_of_another_shape_is_refused() -> None:
     with pytest.raises(RosterError):
         a_table(Workstation(1).entry(next_knock_key_b64="!"))
+
+
+def test_a_device_that_the_next_roster_tells_of_in_the_same_words_is_not_worked_out_again() -> None:
+    before = _table(None)
+    assembly = Assembly(before)
+    roster = assembly.add(roster_message(ONE.entry(), TWO.entry(mark=7), version=2))
+    assert roster is not None
+    assert roster.devices[ONE.device_id] is before.roster.devices[ONE.device_id]
+    assert roster.devices[TWO.device_id].mark == 7
+
+
+def test_a_table_after_an_unchanged_roster_finds_the_same_devices_and_a_changed_one_does_not() -> None:
+    before = _table(None)
+    before.cover(EPOCH)
+    same = _table(before)
+    same.cover(EPOCH)
+    assert same.find(ONE.knock(stamp_ms=NOW_MS)[:8]) == before.find(ONE.knock(stamp_ms=NOW_MS)[:8])
+    assembly = Assembly(same)
+    roster = assembly.add(roster_message(TWO.entry()))
+    assert roster is not None
+    changed = KeyTable(roster, assembly.known, same)
+    changed.cover(EPOCH)
+    assert changed.find(ONE.knock(stamp_ms=NOW_MS)[:8]) is None
+    assert changed.find(TWO.knock(stamp_ms=NOW_MS)[:8]) is not None
+
+
+def test_a_site_key_that_changes_changes_the_gates_of_an_unchanged_roster() -> None:
+    before = _table(None)
+    before.cover(EPOCH)
+    after = _table(before, site_keys_b64=[base64.b64encode(bytes(32)).decode()])
+    after.cover(EPOCH)
+    assert set(before.gate_keys(EPOCH)).isdisjoint(after.gate_keys(EPOCH))
+
+
+def test_a_forgotten_device_does_not_come_back_with_the_words_of_before() -> None:
+    table = _table(None)
+    table.forget(ONE.device_id)
+    assert ONE.device_id not in table.known
+
+
+@pytest.mark.parametrize(("second", "gates"), [(300, 1), (34, 2), (36, 1), (564, 1), (566, 2)])
+def test_the_gate_takes_a_neighbouring_epoch_only_close_to_its_border(second: int, gates: int) -> None:
+    table = _table(None)
+    now_ms = (EPOCH * 600 + second) * 1000
+    table.cover(EPOCH)
+    assert len(table.gate_keys_around(now_ms)) == gates
+
+
+def test_the_gate_takes_all_three_epochs_while_a_loose_clock_may_knock() -> None:
+    assembly = Assembly()
+    roster = assembly.add(roster_message(ONE.entry(loose_clock=True)))
+    assert roster is not None
+    table = KeyTable(roster)
+    table.cover(EPOCH)
+    assert len(table.gate_keys_around(EPOCH * 600_000 + 300_000)) == 3
+    with pytest.raises(RosterError):
+        Assembly().add(roster_message(ONE.entry(loose_clock=1)))
+
+
+def _table(before: KeyTable | None, **changes: Any) -> KeyTable:
+    assembly = Assembly(before)
+    roster = assembly.add(roster_message(ONE.entry(), TWO.entry(), **changes))
+    assert roster is not None
+    return KeyTable(roster, assembly.known, before)

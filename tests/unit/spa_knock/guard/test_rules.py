@@ -191,3 +191,42 @@ def test_a_source_that_is_nobody_is_refused(source: str) -> None:
 def test_an_ipv6_source_opens_for_exactly_itself() -> None:
     source = ip_address("2001:db8::7")
     assert accepted(judge(DEVICE.knock(address=source), source, a_stand())).address == source
+
+
+@pytest.mark.parametrize(("left_ms", "seconds"), [(60_000, 8), (8_000, 8), (7_999, 8), (3_000, 3), (2_001, 3), (1, 1)])
+def test_a_window_does_not_outlast_the_second_in_which_its_grant_ends(left_ms: int, seconds: int) -> None:
+    packet = DEVICE.knock(door=2, grant_id=GRANT_ID)
+    assert accepted(judge(packet, SOURCE, a_stand(**window(-1, left_ms)))).window_seconds == seconds
+
+
+AHEAD_MS = 9 * 60_000
+
+
+def loose(**changes: Any) -> bytes:
+    fields = {"stamp_ms": NOW_MS + AHEAD_MS, "address": SOURCE, "loose_clock": True, **changes}
+    return DEVICE.knock(**fields)
+
+
+def test_a_device_known_for_its_clock_may_be_off_when_it_names_its_address_and_key() -> None:
+    accepted(judge(loose(), SOURCE, a_stand(loose_clock=True)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "device"),
+    [
+        ({}, {}),
+        ({"loose_clock": False}, {"loose_clock": True}),
+        ({"address": None}, {"loose_clock": True}),
+        ({"bind": bytes(32)}, {"loose_clock": True}),
+        ({"stamp_ms": NOW_MS + 600_001, "epoch": epoch_at(NOW_MS // 1000)}, {"loose_clock": True}),
+    ],
+    ids=str,
+)
+def test_a_wrong_clock_is_forgiven_to_nobody_else(changes: dict[str, Any], device: dict[str, Any]) -> None:
+    assert refusal(judge(loose(**changes), SOURCE, a_stand(**device))) is Reason.CLOCK
+
+
+def test_a_loose_clock_replays_nothing_and_is_useless_elsewhere() -> None:
+    stand = a_stand(last_ms=NOW_MS + AHEAD_MS, loose_clock=True)
+    assert refusal(judge(loose(), SOURCE, stand)) is Reason.REPLAYED
+    assert refusal(judge(loose(), ELSEWHERE, a_stand(loose_clock=True))) is Reason.ADDRESS

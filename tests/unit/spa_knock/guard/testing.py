@@ -70,6 +70,7 @@ class Workstation:
         site_key: bytes = SITE_KEY,
         signing_key: Ed25519PrivateKey | None = None,
         epoch: int | None = None,
+        loose_clock: bool = False,
     ) -> bytes:
         """A packet; each has another nonce."""
         body = Body(
@@ -80,6 +81,7 @@ class Workstation:
             audience=audience,
             bind=bind,
             grant=raw_id(grant_id) if grant_id else NO_GRANT,
+            loose_clock=loose_clock,
         )
         epoch = epoch_at(stamp_ms // 1000) if epoch is None else epoch
         return seal(

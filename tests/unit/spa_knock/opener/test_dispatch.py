@@ -1,13 +1,17 @@
 """Requests in, answers out."""
 
 import errno
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
+from spa_knock.link.framing import MAX_MESSAGE_BYTES, encode
 from spa_knock.opener.config import Peer
 from spa_knock.opener.dispatch import Dispatcher
 from spa_knock.opener.errors import KernelError, Refusal
+from spa_knock.opener.firewall import Contents, Held
+from spa_knock.opener.ruleset import BaseChain
 from tests.unit.spa_knock.opener.testing import a_config
 
 ADDRESS = IPv4Address("198.51.100.7")
@@ -20,6 +24,9 @@ class Hands:
     def __init__(self) -> None:
         self.done: list[tuple[object, ...]] = []
         self.error: Exception | None = None
+        self.chains_error: KernelError | None = None
+        self.wrong: list[str] = []
+        self.windows = 1
 
     def _do(self, *what: object) -> None:
         if self.error is not None:
@@ -51,6 +58,21 @@ class Hands:
     def reset_flow(self, port: int, address: IPv4Address | IPv6Address, remote_port: int) -> int:
         self._do("reset", port, address, remote_port)
         return 1
+
+    def shed_nonce(self, nonce: bytes) -> None:
+        self._do("shed", nonce)
+
+    def revoked_marks(self) -> set[int]:
+        return {4}
+
+    def wrong_chains(self, wanted: Sequence[BaseChain]) -> list[str]:
+        if self.chains_error is not None:
+            raise self.chains_error
+        return self.wrong
+
+    def contents(self) -> Contents:
+        window = Held(ADDRESS, 443, 5_000)
+        return Contents({"shed_nonce": 3}, [window] * self.windows, [Held(ADDRESS, 22, 9_000)], 1, 2)
 
     def reset_egress(self, address: IPv4Address | IPv6Address, port: int, uid: int) -> int:
         self._do("egress_reset", address, port, uid)
@@ -138,3 +160,60 @@ def test_a_peer_that_asks_too_often_is_refused_while_others_are_served() -> None
 @pytest.mark.parametrize("identity", ["x" * 65, [1], {"a": 1}, 1.5, True, 1 << 70, None])
 def test_only_a_short_identity_is_repeated(identity: object) -> None:
     assert Desk().ask(Peer.CONTROL, type="revoke", mark=3, id=identity) == {"type": "done"}
+
+
+def test_rules_that_are_not_ours_open_no_door_until_they_are_whole_again() -> None:
+    desk = Desk()
+    desk.hands.wrong = ["incoming"]
+    desk.dispatcher.watch()
+    assert desk.open(KNOCKS[0])["code"] == "rules_changed"
+    assert desk.ask(Peer.GUARD, type="check", id="c") == {"type": "refused", "code": "rules_changed", "id": "c"}
+    assert desk.hands.done == []
+    desk.hands.wrong = []
+    desk.dispatcher.watch()
+    assert desk.open(KNOCKS[0])["code"] == "rules_changed"
+    desk.now += 5
+    desk.dispatcher.watch()
+    assert desk.open(KNOCKS[0])["type"] == "done"
+
+
+def test_rules_that_cannot_be_looked_at_are_not_ours() -> None:
+    desk = Desk()
+    desk.hands.chains_error = KernelError(errno.EIO, "testing")
+    assert desk.ask(Peer.GUARD, type="check")["code"] == "rules_changed"
+    assert desk.ask(Peer.CONTROL, type="revoke", mark=3)["type"] == "done"
+
+
+def test_a_nonce_is_shed_at_a_bounded_rate_beside_openings() -> None:
+    desk = Desk()
+    answers = [desk.ask(Peer.GUARD, type="shed", knock_id=KNOCKS[0])["type"] for _ in range(50)]
+    assert answers.count("done") == 40
+    assert desk.hands.done[0] == ("shed", bytes.fromhex(KNOCKS[0]))
+    assert desk.open(KNOCKS[1])["type"] == "done"
+
+
+def test_marks_that_the_kernel_does_not_know_are_revoked_again() -> None:
+    desk = Desk()
+    assert desk.ask(Peer.CONTROL, type="restate", marks=[4, 5, 6])["type"] == "done"
+    assert desk.hands.done == [("revoke", 5), ("revoke", 6)]
+
+
+def test_the_status_tells_counters_and_who_holds_which_window() -> None:
+    desk = Desk()
+    desk.open(KNOCKS[0], seconds=8)
+    desk.open(KNOCKS[1], seconds=20)
+    status = desk.ask(Peer.CONTROL, type="status")
+    window = {"door": 1, "address": str(ADDRESS), "port": 443, "milliseconds_left": 5_000}
+    assert status["windows"] == [{**window, "knock_ids": [KNOCKS[1], KNOCKS[0]]}]
+    assert status["egress"] == [{"address": str(ADDRESS), "port": 22, "milliseconds_left": 9_000}]
+    assert (status["rules"], status["counters"], status["revoked_total"]) == ("whole", {"shed_nonce": 3}, 1)
+
+
+def test_a_full_status_fits_into_one_message() -> None:
+    desk = Desk()
+    desk.hands.windows = 65_536
+    for number in range(90):
+        desk.open(f"{number:024x}")
+    status = desk.ask(Peer.CONTROL, type="status")
+    assert status["windows_total"] == 65_536
+    assert len(encode(status)) <= MAX_MESSAGE_BYTES

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
-from spa_knock.opener.ruleset import render
+from spa_knock.opener.ruleset import Counter, base_chains, render
 from tests.unit.spa_knock.opener.testing import a_config
+
+IP = (("ip", 4), ("ip6", 6))
 
 
 def chain(name: str) -> list[str]:
@@ -55,12 +57,42 @@ def test_our_own_processes_start_no_connection_but_the_gateways_leased_ones() ->
     rules = chain("outgoing")
     allowed = [rule for rule in rules if "skuid" in rule and rule.endswith("accept")]
     assert [rule.split("==")[0] for rule in allowed] == ["meta skuid 61186 tcp flags & (fin | syn | rst | ack) "] * 2
-    assert rules[-1] == "meta skuid { 61184, 61185, 61186, 61187 } drop"
+    assert rules[-1].startswith("meta skuid { 61184, 61185, 61186, 61187 } ")
+    assert rules[-1].endswith(" drop")
 
 
 def test_a_closed_port_is_never_told_of() -> None:
     assert "icmp type destination-unreachable drop" in chain("outgoing")
     assert "icmpv6 type destination-unreachable drop" in chain("outgoing")
+
+
+def test_a_leased_way_ends_for_running_flows_too_before_established_ones_are_let_through() -> None:
+    for name, end in (("incoming", "saddr . tcp sport"), ("outgoing", "daddr . tcp dport")):
+        rules = chain(name)
+        established = rules.index("ct state established accept")
+        leased = [f"ct mark & 0x80000000 != 0 {family} {end} @egress{number} accept" for family, number in IP]
+        ended = next(n for n, rule in enumerate(rules) if "egress_ended" in rule and "reject" in rule)
+        assert max(rules.index(rule) for rule in leased) < ended < established
+
+
+def test_the_host_says_nothing_of_itself_towards_vendors_but_neighbour_discovery() -> None:
+    rules = chain("outgoing")
+    established = rules.index("ct state established accept")
+    quiet = [rule for rule in rules[:established] if rule.startswith('oifname { "out0" }')]
+    assert [rule.split("}")[1].split()[0] for rule in quiet] == ["icmp", "icmpv6", "meta"]
+    assert "{ echo-request, nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert }" in quiet[1]
+
+
+def test_a_door_admits_a_bounded_number_of_first_packets_for_one_element() -> None:
+    text = render(a_config())
+    assert text.count("limit rate 1/hour burst 16 packets;") == 2
+
+
+def test_every_counter_is_used_and_every_chain_is_told_as_it_is_rendered() -> None:
+    text = render(a_config())
+    assert all(f'counter name "{counter}"' in text for counter in Counter)
+    for base in base_chains(a_config()):
+        assert chain(base.name)[1:] == list(base.rules)
 
 
 def test_every_set_is_bounded_and_all_but_the_revoked_marks_time_out() -> None:

@@ -12,14 +12,18 @@ from spa_knock.opener.errors import Refusal
 from spa_knock.opener.verbs import (
     PEER_OF_TYPE,
     AllowEgress,
+    Check,
     Close,
     EndEgress,
     MarkFlow,
     Open,
     Reset,
     ResetEgress,
+    Restate,
     Revoke,
+    Shed,
     Shut,
+    Status,
     Unrevoke,
     Verb,
     parse,
@@ -36,6 +40,10 @@ GOOD: dict[str, tuple[dict[str, object], Verb]] = {
     ),
     "shut": ({"door": 2, "address": "198.51.100.7"}, Shut(2, ADDRESS, None)),
     "mark": ({"door": 2, "address": "2001:db8::7", "port": 9, "mark": 3}, MarkFlow(2, ip_address("2001:db8::7"), 9, 3)),
+    "shed": ({"knock_id": KNOCK}, Shed(KNOCK)),
+    "check": ({}, Check()),
+    "status": ({}, Status()),
+    "restate": ({"marks": [1, (1 << 31) - 1]}, Restate((1, (1 << 31) - 1))),
     "close": ({"door": 1, "address": "::ffff:198.51.100.7"}, Close(1, ADDRESS)),
     "revoke": ({"mark": (1 << 31) - 1}, Revoke((1 << 31) - 1)),
     "unrevoke": ({"mark": 1}, Unrevoke(1)),
@@ -65,6 +73,21 @@ def test_a_verb_is_its_owners_alone(kind: str) -> None:
 
 def test_the_table_of_owners_is_whole() -> None:
     assert GOOD.keys() == PEER_OF_TYPE.keys()
+
+
+@pytest.mark.parametrize(
+    ("marks", "expected"),
+    [
+        ("1", "malformed"),
+        ([1] * 4097, "malformed"),
+        ([0], "mark_refused"),
+        ([1 << 31], "mark_refused"),
+        ([True], "mark_refused"),
+        (["1"], "mark_refused"),
+    ],
+)
+def test_marks_are_bounded(marks: object, expected: str) -> None:
+    assert code(Peer.CONTROL, {"type": "restate", "marks": marks}) == expected
 
 
 def test_shut_may_name_its_knock() -> None:
