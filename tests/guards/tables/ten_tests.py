@@ -47,7 +47,8 @@ GUARDS = (
     Guard(
         promise="1: a revoked mark ends its flows",
         file="spa_knock/opener/ruleset.py",
-        text='        f"meta l4proto tcp ct mark @{REVOKED_SET} reject with tcp reset",\n        f"ct mark @{REVOKED_SET} drop",\n',
+        text='        f"meta l4proto tcp ct mark @{REVOKED_SET} {_counted(Counter.REVOKED)} reject with tcp reset",\n'
+        '        f"ct mark @{REVOKED_SET} drop",\n',
         without="",
         tests=("tests/contract/test_opener_kernel.py::test_the_rule_alone_resets_a_revoked_flow",),
     ),
@@ -335,7 +336,8 @@ GUARDS = (
     Guard(
         promise="10: no process of ours but the gateway starts a connection, and that one to leased targets only",
         file="spa_knock/opener/ruleset.py",
-        text='        f"meta skuid {ours} meta l4proto tcp reject with tcp reset",\n        f"meta skuid {ours} drop",\n',
+        text='        f"meta skuid {ours} meta l4proto tcp {refuse} reject with tcp reset",\n'
+        '        f"meta skuid {ours} {refuse} drop",\n',
         without="",
         tests=(
             "tests/unit/spa_knock/opener/test_ruleset.py::test_our_own_processes_start_no_connection_but_the_gateways_leased_ones",
