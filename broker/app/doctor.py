@@ -62,6 +62,7 @@ def examine(config: Path, now: datetime) -> list[Finding]:
         lambda: [judge_expiry(name, ends_at, now) for name, ends_at in expiries(layout)],
         lambda: [_database(settings, layout)],
         lambda: [judge_space(*_space(layout.recordings))],
+        lambda: [judge_unmask_keys(settings.recordings.unmask_keys)],
         lambda: clock_check.examine(now, _certificate(layout.site_root).not_valid_before_utc),
         lambda: firewall_check.examine(settings, layout),
         lambda: _answers(settings, layout),
@@ -292,6 +293,15 @@ def judge_space(path: Path, free_bytes: int, total_bytes: int) -> Finding:
     if free_bytes < _FREE_WARNING or free_bytes * 10 < total_bytes:
         return Finding("recordings", State.WARNING, words, "Make room, or move recordings to a larger volume")
     return Finding("recordings", State.OK, words)
+
+
+def judge_unmask_keys(keys: Sequence[str]) -> Finding:
+    """Whether what is typed and not shown needs two auditors to be read."""
+    if keys:
+        return Finding("typed secrets", State.OK, "sealed to two auditors' keys")
+    words = "typed passwords are under the site's own recording key"
+    todo = "Two auditors each run: sallyport evidence auditor-key; set recordings.unmask_keys"
+    return Finding("typed secrets", State.WARNING, words, todo)
 
 
 def _answers(settings: Settings, layout: Layout) -> list[Finding]:

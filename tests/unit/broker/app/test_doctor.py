@@ -143,6 +143,11 @@ def test_recordings_need_room(free: int, total: int, state: State) -> None:
     assert doctor.judge_space(Path("/x"), free * _GIB, total * _GIB).state is state
 
 
+def test_typed_secrets_without_auditors_keys_are_warned_of() -> None:
+    assert doctor.judge_unmask_keys(["aa" * 32, "bb" * 32]).state is State.OK
+    assert doctor.judge_unmask_keys([]).state is State.WARNING
+
+
 def test_every_local_socket_of_the_site_is_looked_for(settings: Settings) -> None:
     layout = Layout.of(settings)
     bindings = [binding for plan in plans.plans(settings, Path("/x"), layout) for _, binding in plan.sockets]
