@@ -14,6 +14,7 @@ from broker.adapters.opener import Opener
 from broker.app import set_up
 from broker.app.layout import Layout
 from broker.audit import api as audit_api
+from broker.audit.health import TrailHealth
 from broker.audit.reactions import Reactions
 from broker.audit.witness import Witness
 from broker.boundary import api as boundary_api
@@ -58,6 +59,7 @@ class House:
     clock: Clock
     database: Database
     reactions: Reactions
+    trail: TrailHealth
     witness: Witness
     layout: Layout
     opener: Opener
@@ -130,6 +132,7 @@ class House:
     def jobs(self) -> Mapping[str, Callable[[], object]]:
         """The periodic work, by name."""
         return {
+            "see whether the trail can be written": self.trail.probe,
             "deliver events": self.reactions.deliver_pending,
             "lapse requests": self.requests.lapse_overdue,
             "expire grants": self.grants.expire_over,
@@ -155,6 +158,7 @@ class House:
         """Which needed part answers."""
         return {
             "database": self._database_answers(),
+            "audit": self.trail.is_writable,
             "guard": self.knock_link.health().is_connected,
             "gateway": bool(self.authority.workers),
         }

@@ -112,6 +112,18 @@ class SiteMetrics:
                     "Gateway workers that are connected.",
                     samples={"": len(self._house.authority.workers)},
                 ),
+                Family(
+                    "sallyport_audit_writable",
+                    "gauge",
+                    "1 while the audit trail can be written; at 0 no session begins.",
+                    samples={"": int(self._house.trail.is_writable)},
+                ),
+                Family(
+                    "sallyport_audit_write_failures_total",
+                    "counter",
+                    "Writes that the database could not do since the start.",
+                    samples={"": self._house.trail.state().failures},
+                ),
                 *self._of_database(),
                 Family(
                     "sallyport_audit_events_total",

@@ -8,6 +8,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from broker.kernel import errors
@@ -74,6 +75,12 @@ def install(app: FastAPI) -> None:
         status = HTTPStatus(error.status_code)
         code = "not_found" if status is HTTPStatus.NOT_FOUND else status.name.lower()
         return problem(request, status, code, str(error.detail))
+
+    @app.exception_handler(DBAPIError)
+    def _database(request: Request, error: DBAPIError) -> JSONResponse:
+        _log.error("database_failed", path=request.url.path, error=type(error).__name__)
+        words = "The database cannot do this now; nothing was changed. Try again; tell whoever runs the broker."
+        return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, "database.unavailable", words)
 
     @app.exception_handler(Exception)
     def _broken(request: Request, error: Exception) -> JSONResponse:

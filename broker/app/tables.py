@@ -5,6 +5,7 @@ from typing import Final
 from sqlmodel import SQLModel
 
 from broker.access_requests import store as access_requests
+from broker.audit import health as audit_health
 from broker.audit import store as audit
 from broker.devices import store as devices
 from broker.grants import store as grants
@@ -38,4 +39,5 @@ ALL: Final[tuple[type[SQLModel], ...]] = (
     recordings.RecordingRow,
     audit.AuditEventRow,
     audit.OutboxRow,
+    audit_health.HeartbeatRow,
 )

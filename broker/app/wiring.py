@@ -16,6 +16,7 @@ from broker.app import keys
 from broker.app.house import House
 from broker.app.layout import Layout
 from broker.app.settings import Settings, SettingsError
+from broker.audit.health import TrailHealth
 from broker.audit.model import AuditEvent
 from broker.audit.reactions import Reactions
 from broker.audit.store import EventAppender
@@ -43,7 +44,7 @@ from broker.grants.certificates import SshUserAuthority
 from broker.grants.events import GrantExpired, GrantFinished, GrantIssued, GrantRevoked
 from broker.grants.service import GrantService
 from broker.identities.confirmation import ConfirmationService
-from broker.identities.events import PersonReset, PersonSuspended
+from broker.identities.events import PersonReset, PersonSuspended, SignedIn, SignInMoved
 from broker.identities.factors import Passwords
 from broker.identities.service import PeopleService
 from broker.identities.sign_in import SignInService
@@ -66,7 +67,9 @@ from broker.sessions.probing import TargetProbes
 from broker.sessions.reports import GatewayReports
 from broker.sessions.service import SessionsService
 from broker.sessions.watching import Watching
+from broker.targets.events import TargetEndpointChanged
 from broker.targets.service import TargetService
+from broker.vault.events import CredentialPut
 from broker.vault.service import VaultService
 
 _ORDERLY_END_SECONDS = 5
@@ -131,7 +134,7 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
         autonomy=timedelta(seconds=limits.autonomy_seconds),
         idle=timedelta(seconds=limits.idle_seconds),
     )
-    reactions = Reactions(database)
+    reactions, trail = Reactions(database), TrailHealth(database, clock)
     witness = Witness(
         database,
         clock,
@@ -203,6 +206,7 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
         audience=keys.audience_of(layout.site_root.read_bytes()),
         unseal_public=opened_keys.recording_unseal_public,
         unmask_publics=tuple(bytes.fromhex(one) for one in settings.recordings.unmask_keys),
+        trail=trail,
     )
     live = LiveSessions(database, clock, orders=sessions.orders, grants=grants, targets=targets)
     reports = GatewayReports(database, clock, recordings)
@@ -215,6 +219,7 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
         clock=clock,
         database=database,
         reactions=reactions,
+        trail=trail,
         witness=witness,
         layout=layout,
         opener=opener,
@@ -270,6 +275,20 @@ def subscribe(house: House) -> None:
             door = house.live.door_of(event.subject)
             house.opener.close_door(door.number, door.address)
 
+    def leave_target(event: TargetEndpointChanged) -> None:
+        house.sessions.end_sessions_of_target(event.subject, "target_changed")
+        # Sessions that end now look for the way where the target is; nothing leads to where it was.
+        if not house.sessions.leads_to(event.address_before, event.port_before):
+            house.opener.end_egress(event.address_before, event.port_before)
+
+    def drop_credential(event: CredentialPut) -> None:
+        if event.replaces is not None:
+            house.sessions.end_sessions_with_credential(event.replaces, "credential_changed")
+
+    def follow_device(event: SignedIn | SignInMoved) -> None:
+        if event.device_id is not None:
+            house.sessions.end_sessions_from_elsewhere(event.device_id, event.source, "source_changed")
+
     def tell_shared(found: SharedSource | None) -> None:
         if found is not None:
             with house.database.unit_of_work() as unit:
@@ -321,6 +340,10 @@ def subscribe(house: House) -> None:
     on(SessionCutOnHost, lambda event: house.live.give_up_grant(event.subject, event.reason))
     on(PersonSuspended, lambda event: house.sessions.end_sessions_of_person(event.subject, "person_suspended"))
     on(PersonReset, lambda event: house.sessions.end_sessions_of_person(event.subject, "person_reset"))
+    on(TargetEndpointChanged, leave_target)
+    on(CredentialPut, drop_credential)
+    on(SignedIn, follow_device)
+    on(SignInMoved, follow_device)
     on(GrantRevoked, lambda event: house.sessions.end_sessions_of_grant(event.subject, "grant_revoked"))
     on(GrantFinished, lambda event: house.sessions.end_sessions_of_grant(event.subject, "grant_finished"))
     on(GrantExpired, lambda event: house.sessions.end_sessions_of_grant(event.subject, "grant_expired"))

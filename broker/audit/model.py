@@ -1,17 +1,20 @@
 """The base of every audit event, and the catalogue of all of them.
 
 An event is a frozen dataclass in its domain's `events.py`: a stable `code`, who did it (`actor`), to what (`subject`)
-and its own fields, each marked `Public[...]` or `Sensitive[...]`. Secrets have no mark: they never enter an event.
+and its own fields, each marked `Public[...]` or `Sensitive[...]`. A field marked `Secret[...]` is refused, and so is a
+value that is no plain text, number or truth: secrets never enter an event.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Annotated, ClassVar, get_args, get_origin, get_type_hints
+from typing import Annotated, ClassVar, Final, get_args, get_origin, get_type_hints
 
 from broker.kernel.sensitivity import Public, Sensitivity
 
 FieldValue = str | int | bool | None
+
+_OF_EVERY_EVENT: Final = frozenset({"actor", "subject"})
 
 _catalogue: dict[str, type["AuditEvent"]] = {}
 
@@ -37,10 +40,15 @@ class AuditEvent:
         _catalogue[cls.code] = cls
 
     def params(self) -> dict[str, FieldValue]:
-        """The event's own fields, as they are written into the trail."""
-        return {
-            field.name: getattr(self, field.name) for field in fields(self) if field.name not in {"actor", "subject"}
-        }
+        """The event's own fields, as they are written into the trail.
+
+        Raises TypeError when one holds something that the trail must not hold, a secret above all.
+        """
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _OF_EVERY_EVENT}
+        for name, value in own.items():
+            if value is not None and not isinstance(value, str | int | bool):
+                raise TypeError(f"{type(self).__name__}.{name} holds a {type(value).__name__}, which the trail refuses")
+        return own
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ def catalogue() -> Mapping[str, type[AuditEvent]]:
 def classified(event_class: type[AuditEvent]) -> dict[str, Sensitivity]:
     """The mark of each field.
 
-    Raises TypeError when a field has none.
+    Raises TypeError when a field has none, or is marked as a secret.
     """
     marks: dict[str, Sensitivity] = {}
     for name, hint in get_type_hints(event_class, include_extras=True).items():
@@ -74,6 +82,8 @@ def classified(event_class: type[AuditEvent]) -> dict[str, Sensitivity]:
         mark = next((part for part in get_args(hint)[1:] if isinstance(part, Sensitivity)), None)
         if get_origin(hint) is not Annotated or mark is None:
             raise TypeError(f"{event_class.__name__}.{name} is not marked Public or Sensitive")
+        if mark is Sensitivity.SECRET:
+            raise TypeError(f"{event_class.__name__}.{name} is a secret, which never enters an event")
         marks[name] = mark
     return marks
 

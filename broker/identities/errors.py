@@ -8,6 +8,13 @@ def not_signed_in() -> Unauthenticated:
     return Unauthenticated("not_signed_in", "You are not signed in, or your sign-in has ended. Sign in again.")
 
 
+def source_changed() -> Unauthenticated:
+    """The device's address is not the one that it signed in from."""
+    return Unauthenticated(
+        "source_changed", "Your address has changed since you signed in, so this sign-in has ended. Sign in again."
+    )
+
+
 def console_sign_in_refused() -> Unauthenticated:
     """The one answer to every sign-in that fails at the console."""
     return Unauthenticated(

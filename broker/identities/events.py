@@ -128,6 +128,16 @@ class SignInRefused(AuditEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SignInMoved(AuditEvent):
+    """A vendor's token was used from another address than the one it was given to; it is over. Subject: the sign-in."""
+
+    code: ClassVar[str] = "identities.sign_in.moved"
+    device_id: Public[str]
+    source_before: Sensitive[str]
+    source: Sensitive[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SignedOut(AuditEvent):
     """Somebody signed out. Subject: the sign-in."""
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from broker.adapters.db.database import Database, UnitOfWork
 from broker.adapters.sealing import Sealer
 from broker.identities import rules, store
-from broker.identities.errors import console_sign_in_refused, not_signed_in, vendor_sign_in_refused
-from broker.identities.events import SignedIn, SignedOut, SignInRefused
+from broker.identities.errors import console_sign_in_refused, not_signed_in, source_changed, vendor_sign_in_refused
+from broker.identities.events import SignedIn, SignedOut, SignInMoved, SignInRefused
 from broker.identities.factors import Passwords, matching_step
 from broker.identities.model import DeviceRegistry, PersonState, Principal, VendorConnection, VendorPrincipal
 from broker.identities.rules import CONSOLE_LIMITS, VENDOR_LIMITS, SessionLimits
@@ -142,12 +143,14 @@ class SignInService:
     def vendor_principal(self, token: str, connection: VendorConnection) -> VendorPrincipal:
         """Who a token stands for on this connection; keeps it from becoming idle.
 
-        Raises Unauthenticated `not_signed_in` (also for a token that belongs to another device or certificate) and
-        Forbidden `device_not_trusted` when the device is no longer trusted or no longer this person's.
+        Raises Unauthenticated `not_signed_in` (also for a token that belongs to another device or certificate),
+        Unauthenticated `source_changed` when the device's address is another than at its sign-in, which is over then,
+        and Forbidden `device_not_trusted` when the device is no longer trusted or no longer this person's.
         """
         with self._database.reading() as session:
             row, person = self._live(session, Face.VENDOR, token, VENDOR_LIMITS)
             bound_to, last_seen_at = (row.device_id, row.certificate_sha256 or b""), row.last_seen_at
+            source_before = row.source
             principal = _vendor_principal(row, person, connection)
         device_id, certificate_sha256 = bound_to
         same_certificate = hmac.compare_digest(certificate_sha256, _sha256(connection.certificate_der))
@@ -155,6 +158,9 @@ class SignInService:
             raise not_signed_in()
         if self.owner_of(connection) != principal.person_id:
             raise Forbidden("device_not_trusted", "This device is not trusted. Ask the plant's administrator.")
+        if source_before is not None and source_before != connection.source:
+            self._end_moved(principal, source_before)
+            raise source_changed()
         self._touch(principal.session_id, last_seen_at)
         return principal
 
@@ -281,6 +287,7 @@ class SignInService:
             csrf_token=secrets.token_urlsafe(_TOKEN_BYTES),
             device_id=connection.device_id if connection is not None else None,
             certificate_sha256=_sha256(connection.certificate_der) if connection is not None else None,
+            source=source if connection is not None else None,
             started_at=now,
             last_seen_at=now,
         )
@@ -302,11 +309,30 @@ class SignInService:
         now = self._clock.now()
         if now < last_seen_at + _TOUCH_AFTER:
             return
+        try:
+            with self._database.unit_of_work() as unit:
+                row = unit.session.get(SignInRow, sign_in_id)
+                if row is not None and row.last_seen_at < now:
+                    row.last_seen_at = now
+                    unit.session.add(row)
+        except DBAPIError:
+            # Who is signed in must see that the database cannot be written; at worst this sign-in ends early.
+            return
+
+    def _end_moved(self, principal: VendorPrincipal, source_before: str) -> None:
         with self._database.unit_of_work() as unit:
-            row = unit.session.get(SignInRow, sign_in_id)
-            if row is not None and row.last_seen_at < now:
-                row.last_seen_at = now
-                unit.session.add(row)
+            row = unit.session.get(SignInRow, principal.session_id)
+            if row is not None:
+                unit.session.delete(row)
+                unit.emit(
+                    SignInMoved(
+                        actor=principal.person_id,
+                        subject=principal.session_id,
+                        device_id=principal.device_id,
+                        source_before=source_before,
+                        source=principal.source,
+                    )
+                )
 
     def _end(self, sign_in_id: str, person_id: str, face: Face) -> None:
         with self._database.unit_of_work() as unit:

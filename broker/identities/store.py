@@ -92,7 +92,7 @@ class ActivationRow(SQLModel, table=True):
 
 
 class SignInRow(SQLModel, table=True):
-    """A console session or a vendor's API token; the latter is bound to a device and its certificate."""
+    """A console session or a vendor's API token; the latter is bound to a device, its certificate and its address."""
 
     __tablename__ = "sign_ins"
 
@@ -103,6 +103,7 @@ class SignInRow(SQLModel, table=True):
     csrf_token: str = Field(max_length=64)
     device_id: str | None = Field(default=None, max_length=40)
     certificate_sha256: bytes | None = Field(default=None, sa_type=LargeBinary)
+    source: str | None = Field(default=None, max_length=45)
     started_at: datetime = Field(sa_type=UtcDateTime)
     last_seen_at: datetime = Field(sa_type=UtcDateTime)
 

@@ -1,7 +1,7 @@
 """How freely a value may be shown: every audit field carries one of these marks.
 
 `Public[str]` may be read by whoever may read the trail, `Sensitive[str]` is hidden from exports without the right to
-it, and a `Secret` never enters an event at all: it lives in `SecretText`, which prints as `***`.
+it, and what is `Secret[…]` never enters an event at all: it lives in `SecretText`, which prints as `***`.
 """
 
 from enum import Enum
@@ -15,10 +15,12 @@ class Sensitivity(Enum):
 
     PUBLIC = "public"
     SENSITIVE = "sensitive"
+    SECRET = "secret"  # noqa: S105 - the name of a mark
 
 
 Public = Annotated[T, Sensitivity.PUBLIC]
 Sensitive = Annotated[T, Sensitivity.SENSITIVE]
+Secret = Annotated[T, Sensitivity.SECRET]
 
 
 class SecretText:

@@ -35,10 +35,10 @@ class KnockSourceShared(AuditEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class GuardDegraded(AuditEvent):
-    """The guard accepts no knock, for these reasons. Subject: the guard."""
+    """The guard accepts no knock, for these reasons, separated by spaces. Subject: the guard."""
 
     code: ClassVar[str] = "knock.guard.degraded"
-    faults: Public[tuple[str, ...]]
+    faults: Public[str]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,7 +70,7 @@ class Knocks:
             if status.state == "armed":
                 unit.emit(GuardArmed(actor=_GUARD, subject=_GUARD))
             else:
-                unit.emit(GuardDegraded(actor=_GUARD, subject=_GUARD, faults=status.faults or (status.state,)))
+                unit.emit(GuardDegraded(actor=_GUARD, subject=_GUARD, faults=" ".join(status.faults) or status.state))
 
     def find(self, knock_id: str) -> KnockFact | None:
         """The accepted knock of that id."""

@@ -91,9 +91,20 @@ class FactsOfConnections:
         )
 
     def still_holds(self, session: Session, grant_id: str, device_id: str, person_id: str) -> bool:
-        """Whether grant, device and person are still in order: a second look before a credential leaves."""
+        """Whether grant, device and person are still in order: a second look before a credential leaves.
+
+        It keeps the grant from changing, so it belongs in a transaction that writes.
+        """
         try:
-            grant = self._grants.locked_within(session, grant_id)
+            self._grants.locked_within(session, grant_id)
+        except NotFound:
+            return False
+        return self.seems_to_hold(session, grant_id, device_id, person_id)
+
+    def seems_to_hold(self, session: Session, grant_id: str, device_id: str, person_id: str) -> bool:
+        """As `still_holds`, but only read: also while the database cannot be written."""
+        try:
+            grant = self._grants.get_within(session, grant_id)
             device = self._devices.get_within(session, device_id)
             person = self._people.get_within(session, person_id)
         except NotFound:

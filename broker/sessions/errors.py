@@ -8,6 +8,14 @@ def not_found(session_id: str) -> NotFound:
     return NotFound("not_found", "There is no such session.", {"id": session_id})
 
 
+def trail_unavailable() -> Unavailable:
+    """What happens in a session could not be told to the trail."""
+    return Unavailable(
+        "audit_unavailable",
+        "The plant's audit trail cannot be written just now, so no session begins. Tell the plant; try again later.",
+    )
+
+
 def not_in_state(state: str, command: str) -> Conflict:
     """The session's state does not permit this."""
     return Conflict(

@@ -6,9 +6,11 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import Final
 
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from broker.adapters.db.database import Database, UnitOfWork
+from broker.audit.health import TrailHealth
 from broker.devices.model import Device
 from broker.devices.service import DeviceService
 from broker.grants.service import GrantService
@@ -80,6 +82,7 @@ class SessionsService:
         audience: bytes,
         unseal_public: bytes,
         unmask_publics: tuple[bytes, ...] = (),
+        trail: TrailHealth | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -92,6 +95,7 @@ class SessionsService:
         self._policy = policy
         self._unseal_public = unseal_public
         self._unmask_publics = unmask_publics
+        self._trail = trail
         self._facts = FactsOfConnections(
             people=people, devices=devices, targets=targets, grants=grants, audience=audience
         )
@@ -117,6 +121,16 @@ class SessionsService:
         the device is trusted and the person's and the grant's; the person is active; the grant is live, inside its
         window, for this account and protocol; and the policy allows it.
         """
+        if not self._can_tell_the_trail():
+            return self._untold()
+        try:
+            return self._admitted(request)
+        except DBAPIError:
+            if self._can_tell_the_trail():
+                raise
+            return self._untold()
+
+    def _admitted(self, request: AdmitRequest) -> AdmitAnswer:
         now = self._clock.now()
         with self._database.unit_of_work() as unit:
             gathered = self._facts.gather(unit.session, request, new_id("prm", now))
@@ -136,8 +150,11 @@ class SessionsService:
         """Make a session live: its recording is open, its credential leased, once, in one transaction.
 
         `path` must end in the name that the recording's id gives its file; nothing else of it is used. Raises NotFound,
-        Forbidden, Conflict (`sessions.not_in_state`, `vault.lease_spent`, `vault.detached`) and Invalid.
+        Forbidden, Conflict (`sessions.not_in_state`, `vault.lease_spent`, `vault.detached`), Invalid, and Unavailable
+        `audit_unavailable` while the trail cannot be written.
         """
+        if not self._can_tell_the_trail():
+            raise errors.trail_unavailable()
         now = self._clock.now()
         with self._database.unit_of_work() as unit:
             row = self._row(unit.session, session_id)
@@ -184,7 +201,7 @@ class SessionsService:
                 raise errors.other_gateway()
             if row.state is not SessionState.LIVE or now >= row.not_after:
                 raise errors.permit_over()
-            if not self._facts.still_holds(session, row.grant_id, row.device_id, row.person_id):
+            if not self._facts.seems_to_hold(session, row.grant_id, row.device_id, row.person_id):
                 raise errors.permit_over()
             return row.not_after
 
@@ -212,6 +229,34 @@ class SessionsService:
     def end_sessions_of_person(self, person_id: str, reason: str) -> int:
         """Have every open session of a person ended; returns how many."""
         return self._order_ends(reason, person_id=person_id)
+
+    def end_sessions_of_target(self, target_id: str, reason: str) -> int:
+        """Have every open session to a target ended; returns how many."""
+        return self._order_ends(reason, target_id=target_id)
+
+    def end_sessions_with_credential(self, credential_id: str, reason: str) -> int:
+        """Have every open session ended that was given this credential; returns how many."""
+        leased = set(self._vault.sessions_with(credential_id))
+        with self._database.reading() as session:
+            ids = [row.id for row in store.open_sessions(session) if row.id in leased]
+        for session_id in ids:
+            self.order_end(session_id, reason)
+        return len(ids)
+
+    def end_sessions_from_elsewhere(self, device_id: str, source: str, reason: str) -> int:
+        """Have every open session of a device ended that came in from another address than this; returns how many."""
+        with self._database.reading() as session:
+            ids = [row.id for row in store.open_sessions(session, device_id=device_id) if row.source != source]
+        for session_id in ids:
+            self.order_end(session_id, reason)
+        return len(ids)
+
+    def leads_to(self, address: str, port: int) -> bool:
+        """Whether an open session's target is at this address and port now."""
+        with self._database.reading() as session:
+            ids = {row.target_id for row in store.open_sessions(session)}
+            found = self._targets.several_within(session, ids).values()
+            return any((target.address, target.port) == (address, port) for target in found)
 
     def way_without_use(self, session_id: str) -> tuple[str, int] | None:
         """Address and port of a session's target when no open session leads there any more. Raises NotFound."""
@@ -254,6 +299,17 @@ class SessionsService:
         """How many sessions are not closed."""
         with self._database.reading() as session:
             return store.count_open(session)
+
+    # -- when the trail cannot be written -----------------------------------------------------------------------------
+
+    def _can_tell_the_trail(self) -> bool:
+        return self._trail is None or self._trail.is_writable
+
+    def _untold(self) -> Deny:
+        refusal = errors.trail_unavailable()
+        return Deny(
+            rule_id="base.audit", policy_version=self._policy.version, code=refusal.code, message=refusal.message
+        )
 
     # -- inside a transaction -----------------------------------------------------------------------------------------
 
@@ -329,11 +385,17 @@ class SessionsService:
         return Admitted(row.id, row.recording_id, verdict, self._unseal_public, self._unmask_publics)
 
     def _order_ends(
-        self, reason: str, *, grant_id: str | None = None, device_id: str | None = None, person_id: str | None = None
+        self,
+        reason: str,
+        *,
+        grant_id: str | None = None,
+        device_id: str | None = None,
+        person_id: str | None = None,
+        target_id: str | None = None,
     ) -> int:
         with self._database.reading() as session:
             rows = store.open_sessions(session, grant_id=grant_id, device_id=device_id, person_id=person_id)
-            ids = [row.id for row in rows]
+            ids = [row.id for row in rows if target_id in (None, row.target_id)]
         for session_id in ids:
             self.order_end(session_id, reason)
         return len(ids)

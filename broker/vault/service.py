@@ -17,7 +17,7 @@ from broker.targets.service import TargetService
 from broker.vault.errors import account_not_found, detached, lease_spent, no_credential, secret_unfit
 from broker.vault.events import CredentialLeased, CredentialPut
 from broker.vault.model import Credential, CredentialKind, CredentialState, Lease
-from broker.vault.store import CredentialRow, LeaseRow, current_credential, lease_of_session
+from broker.vault.store import CredentialRow, LeaseRow, current_credential, lease_of_session, sessions_with
 
 _LONGEST_PASSWORD: Final = 1024
 _LONGEST_KEY: Final = 16 * 1024
@@ -125,6 +125,11 @@ class VaultService:
             host_key=target.host_key,
             account=owner.username,
         )
+
+    def sessions_with(self, credential_id: str) -> list[str]:
+        """The sessions, running or over, that were given this credential."""
+        with self._database.reading() as session:
+            return sessions_with(session, credential_id)
 
     def open_for(self, session: Session, credential_id: str) -> SecretText:
         """Open a credential for its target as the target is now.

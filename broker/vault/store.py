@@ -43,6 +43,11 @@ def current_credential(session: Session, account_id: str) -> CredentialRow | Non
     return session.exec(query).first()
 
 
+def sessions_with(session: Session, credential_id: str) -> list[str]:
+    """The sessions that were given this credential."""
+    return list(session.exec(select(LeaseRow.session_id).where(LeaseRow.credential_id == credential_id)).all())
+
+
 def lease_of_session(session: Session, session_id: str) -> LeaseRow | None:
     """The lease that a session was given."""
     return session.exec(select(LeaseRow).where(LeaseRow.session_id == session_id)).first()

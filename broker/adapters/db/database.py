@@ -12,10 +12,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlmodel import Session, create_engine
 
 from broker.kernel.errors import Unavailable
 
+_OF_WHAT_WAS_WRITTEN: Final = (IntegrityError, DataError, ProgrammingError)
 _WRITES: Final = "sallyport_writes"
 _BUSY_SECONDS: Final = 10
 _SITE_LOCK: Final = 0x5A11_A0D1
@@ -32,6 +34,9 @@ _SESSION: Final = (
 
 EventAppender = Callable[[Session, Sequence[object]], Sequence[int]]
 """Writes events into the trail within a session's transaction and returns their numbers."""
+
+FailureListener = Callable[[DBAPIError], None]
+"""Is told of a write that the database could not do, for another reason than what was written."""
 
 CommitListener = Callable[[Sequence[int]], None]
 """Is told the numbers of the events that were just committed."""
@@ -77,12 +82,17 @@ class Database:
     def __init__(self, url: str, append_events: EventAppender) -> None:
         self._append_events = append_events
         self._commit_listener: CommitListener | None = None
+        self._failure_listener: FailureListener | None = None
         self._turns = threading.Lock()
         self.engine = _make_engine(url)
 
     def on_commit(self, listener: CommitListener) -> None:
         """Have this called after every commit that wrote events; there is one listener."""
         self._commit_listener = listener
+
+    def on_write_failure(self, listener: FailureListener) -> None:
+        """Have this called when the database cannot write (full, read-only, away); there is one listener."""
+        self._failure_listener = listener
 
     @contextmanager
     def unit_of_work(self) -> Iterator[UnitOfWork]:
@@ -91,13 +101,18 @@ class Database:
         Raises Unavailable when other writers leave no turn within ten seconds. When the database goes away during the
         commit itself, the error leaves open whether it was made; the trail tells.
         """
-        with self._turn(), Session(self.engine, expire_on_commit=False) as session:
-            session.connection(execution_options={_WRITES: True})
-            unit = UnitOfWork(session)
-            yield unit
-            session.flush()
-            numbers = self._append_events(session, unit.events) if unit.events else ()
-            session.commit()
+        try:
+            with self._turn(), Session(self.engine, expire_on_commit=False) as session:
+                session.connection(execution_options={_WRITES: True})
+                unit = UnitOfWork(session)
+                yield unit
+                session.flush()
+                numbers = self._append_events(session, unit.events) if unit.events else ()
+                session.commit()
+        except DBAPIError as error:
+            if not isinstance(error, _OF_WHAT_WAS_WRITTEN) and self._failure_listener is not None:
+                self._failure_listener(error)
+            raise
         unit.committed()
         if numbers and self._commit_listener is not None:
             self._commit_listener(numbers)

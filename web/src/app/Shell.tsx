@@ -3,6 +3,7 @@ import { App as AntApp, Button, Dropdown, type MenuProps } from 'antd'
 import type { ReactNode } from 'react'
 import { Link, NavLink, useNavigate } from 'react-router'
 
+import { TrailAlarm } from '../audit/TrailAlarm'
 import { useI18n } from './i18n/i18n'
 import { Icon, Mark } from './icons'
 import type { PageEntry } from './pages'
@@ -31,6 +32,7 @@ export function Shell({ pages, children }: { pages: PageEntry[]; children: React
       </header>
       {phone ? null : <SideNav entries={entries} />}
       <main id="content" tabIndex={-1}>
+        <TrailAlarm />
         {children}
       </main>
       {phone && entries.length > 1 ? <TabBar entries={entries} /> : null}

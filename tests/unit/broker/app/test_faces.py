@@ -1,13 +1,17 @@
 import re
+from datetime import timedelta
 
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from sqlalchemy import event
 from starlette.testclient import TestClient
 
 from broker.app import faces
 from broker.app.house import House
-from broker.identities.model import VendorConnection
+from broker.identities.access import COOKIE
+from broker.identities.model import Role, VendorConnection
+from broker.identities.testing import a_console_session, a_person
 
 _OPEN_AT_THE_PLANT = {
     ("POST", "/api/v1/session"),
@@ -88,3 +92,30 @@ def test_operation_ids_are_unique(house: House) -> None:
     for app in (faces.plant_face(house), faces.vendor_face(house)):
         identifiers = [route.operation_id for route in app.routes if isinstance(route, APIRoute) and route.operation_id]
         assert len(identifiers) == len(set(identifiers))
+
+
+def test_while_the_database_is_read_only_the_console_can_be_read_and_says_so(house: House) -> None:
+    person = a_person(house.database, role=Role.SYSTEM_ADMINISTRATOR, at=house.clock.now())
+    a_while_ago = house.clock.now() - timedelta(minutes=20)
+    cookie, csrf = a_console_session(house.database, person, a_while_ago)
+    client = TestClient(faces.plant_face(house), base_url="https://testserver", raise_server_exceptions=False)
+    client.cookies.set(COOKIE, cookie)
+    client.headers["X-CSRF-Token"] = csrf
+
+    @event.listens_for(house.database.engine, "checkout")
+    def _read_only(connection, _record, _proxy):
+        connection.execute("PRAGMA query_only=ON")
+
+    assert client.get("/api/v1/people").status_code == 200
+    refused = client.post("/api/v1/people", json={"username": "n", "display_name": "N", "role": "auditor"})
+    assert (refused.status_code, refused.json()["code"]) == (503, "database.unavailable")
+    readiness = client.get("/readyz")
+    assert (readiness.status_code, readiness.json()["parts"]["audit"]) == (503, False)
+    event.remove(house.database.engine, "checkout", _read_only)
+
+    @event.listens_for(house.database.engine, "checkout")
+    def _writable(connection, _record, _proxy):
+        connection.execute("PRAGMA query_only=OFF")
+
+    house.jobs()["see whether the trail can be written"]()
+    assert client.get("/readyz").json()["parts"]["audit"] is True

@@ -7,7 +7,7 @@ from broker.app.settings import Settings
 
 
 def test_a_house_without_its_neighbours_is_not_ready(house: House) -> None:
-    assert house.readiness() == {"database": True, "guard": False, "gateway": False}
+    assert house.readiness() == {"database": True, "audit": True, "guard": False, "gateway": False}
 
 
 def test_a_database_that_is_gone_shows(house: House) -> None:

@@ -1,5 +1,6 @@
 import pytest
 from fastapi import FastAPI
+from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
 from broker.app import problems
@@ -22,6 +23,10 @@ def client() -> TestClient:
     @app.get("/broken")
     def _broken() -> None:
         raise RuntimeError("the secret is hunter2")
+
+    @app.get("/full")
+    def _full() -> None:
+        raise OperationalError("INSERT the secret hunter2", {}, Exception("database or disk is full"))
 
     return TestClient(app, raise_server_exceptions=False)
 
@@ -62,3 +67,9 @@ def test_a_failure_of_ours_tells_nothing_of_the_inside(client: TestClient) -> No
     assert answer.status_code == 500
     assert "hunter2" not in answer.text
     assert answer.json()["code"] == "internal"
+
+
+def test_a_database_that_cannot_is_told_without_its_words(client: TestClient) -> None:
+    answer = client.get("/full")
+    assert (answer.status_code, answer.json()["code"]) == (503, "database.unavailable")
+    assert "hunter2" not in answer.text

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,8 +13,14 @@ from broker.app.settings import Settings
 from broker.audit.reactions import Reactions
 from broker.audit.store import AuditEventRow
 from broker.grants.model import GrantState
+from broker.identities.sign_in import Credentials, VendorSignIn
+from broker.identities.testing import PASSWORD, a_vendor_connection, code_at
+from broker.kernel.errors import Unauthenticated
+from broker.kernel.sensitivity import SecretText
 from broker.sessions.events import ConnectionRefused
 from broker.sessions.model import Report, ReportedEvent, SessionState
+from broker.targets.testing import a_host_key
+from broker.vault.model import CredentialKind
 from tests.unit.broker.sessions.plant import GATEWAY, SOURCE, Plant, a_plant
 
 
@@ -53,7 +60,9 @@ def reacting(plant: Plant) -> tuple[Firewall, list[str]]:
     parts = SimpleNamespace(
         reactions=Reactions(plant.world.database),
         opener=firewall,
-        knock_link=SimpleNamespace(push=lambda: pushed.append("roster")),
+        knock_link=SimpleNamespace(
+            push=lambda: pushed.append("roster"), revoke=lambda device: pushed.append(f"revoked {device}")
+        ),
         sessions=plant.sessions,
         live=plant.live,
         grants=plant.grants,
@@ -150,3 +159,107 @@ def test_a_person_whose_factors_are_taken_away_has_no_session_left(plant: Plant)
     assert [one.params["reason"] for one in plant.world.trail() if one.code == "sessions.session.end_ordered"] == [
         "person_reset"
     ]
+
+
+def ordered_ends(plant: Plant) -> list[tuple[str, object]]:
+    return [
+        (one.subject, one.params["reason"]) for one in plant.world.trail() if one.code == "sessions.session.end_ordered"
+    ]
+
+
+def running(plant: Plant) -> str:
+    admitted = plant.admitted()
+    plant.lease(admitted)
+    return admitted.session_id
+
+
+@pytest.mark.parametrize("what", ["address", "port", "host_key"])
+def test_a_target_that_moves_or_gets_another_key_ends_its_sessions_and_closes_the_way(plant: Plant, what: str) -> None:
+    session_id, target = running(plant), plant.target
+    firewall, _ = reacting(plant)
+    now = {"address": target.address, "port": target.port, "host_key": target.host_key}
+    other = {"address": "10.9.9.9", "port": 2222, "host_key": a_host_key(2)}
+    plant.world.targets.change_endpoint("psn_sec", target.id, **{**now, what: other[what]})  # type: ignore[arg-type]
+    assert ordered_ends(plant) == [(session_id, "target_changed")]
+    is_left = ("end_egress", target.address, target.port) in firewall.asked
+    assert is_left is (what != "host_key")
+
+
+def test_a_target_that_is_confirmed_as_it_was_ends_nothing(plant: Plant) -> None:
+    running(plant)
+    reacting(plant)
+    target = plant.target
+    plant.world.targets.change_endpoint(
+        "psn_sec", target.id, address=target.address, port=target.port, host_key=target.host_key
+    )
+    assert ordered_ends(plant) == []
+
+
+def test_a_replaced_credential_ends_the_sessions_that_use_it(plant: Plant) -> None:
+    session_id = running(plant)
+    reacting(plant)
+    vault = plant.world.vault
+    vault.put_credential(
+        plant.inviter.id, plant.target.id, "maint", CredentialKind.PASSWORD, SecretText("another secret")
+    )
+    assert ordered_ends(plant) == [(session_id, "credential_changed")]
+    later = running(plant)
+    assert plant.sessions.get(later).record.state is SessionState.LIVE
+
+
+def test_signing_in_from_another_address_ends_what_runs_from_the_old_one(plant: Plant) -> None:
+    session_id = running(plant)
+    reacting(plant)
+    laptop = plant.laptop.device
+
+    def sign_in(source: str) -> VendorSignIn:
+        plant.pass_time(seconds=60)
+        typed = Credentials(plant.engineer.username, SecretText(PASSWORD), SecretText(code_at(plant.world.clock.now())))
+        connection = replace(a_vendor_connection(laptop.id, laptop.certificate_der), source=source)
+        return plant.world.sign_in.sign_in_at_vendor_face(typed, connection)
+
+    sign_in(SOURCE)
+    assert ordered_ends(plant) == []
+    sign_in("198.51.100.9")
+    assert ordered_ends(plant) == [(session_id, "source_changed")]
+
+
+def test_a_token_that_is_used_from_another_address_is_over_and_so_is_what_runs_from_the_old_one(plant: Plant) -> None:
+    laptop = plant.laptop.device
+    typed = Credentials(plant.engineer.username, SecretText(PASSWORD), SecretText(code_at(plant.world.clock.now())))
+    here = replace(a_vendor_connection(laptop.id, laptop.certificate_der), source=SOURCE)
+    token = plant.world.sign_in.sign_in_at_vendor_face(typed, here).token.reveal()
+    session_id = running(plant)
+    reacting(plant)
+    plant.world.sign_in.vendor_principal(token, here)
+    assert ordered_ends(plant) == []
+    with pytest.raises(Unauthenticated) as refusal:
+        plant.world.sign_in.vendor_principal(token, replace(here, source="198.51.100.9"))
+    assert refusal.value.code == "source_changed"
+    assert ordered_ends(plant) == [(session_id, "source_changed")]
+    with pytest.raises(Unauthenticated) as refusal:
+        plant.world.sign_in.vendor_principal(token, here)
+    assert refusal.value.code == "not_signed_in"
+
+
+@pytest.mark.parametrize("how", ["suspend", "retire"])
+def test_a_device_that_is_shut_out_loses_its_sessions_its_flows_and_its_knock(plant: Plant, how: str) -> None:
+    session_id, device = running(plant), plant.laptop.device
+    firewall, pushed = reacting(plant)
+    getattr(plant.world.devices, how)(plant.inviter.id, device.id)
+    assert ordered_ends(plant) == [(session_id, "device_not_trusted")]
+    assert ("revoke", device.mark) in firewall.asked
+    assert pushed == [f"revoked {device.id}"]
+
+
+def test_a_suspended_person_and_the_end_of_a_grant_end_sessions_with_their_reason(plant: Plant) -> None:
+    grant = plant.a_grant(hours=1)
+    admitted = plant.admitted(grant)
+    plant.lease(admitted)
+    reacting(plant)
+    plant.pass_time(hours=2)
+    plant.grants.expire_over()
+    assert ordered_ends(plant) == [(admitted.session_id, "grant_expired")]
+    later = running(plant)
+    plant.world.people.suspend_person("psn_root", plant.engineer.id)
+    assert ordered_ends(plant)[1:] == [(later, "person_suspended")]

@@ -5,7 +5,7 @@ from typing import ClassVar
 import pytest
 
 from broker.audit.model import AuditEvent, AuditRecord, catalogue, classified, event_of
-from broker.kernel.sensitivity import Public, Sensitive, Sensitivity
+from broker.kernel.sensitivity import Public, Secret, SecretText, Sensitive, Sensitivity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,20 @@ def test_marks_are_read_and_an_unmarked_field_is_refused() -> None:
 
     with pytest.raises(TypeError, match="not marked"):
         classified(Unmarked)
+
+
+def test_a_secret_is_refused_by_its_mark_and_by_its_value() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Telling(AuditEvent):
+        code: ClassVar[str] = "test_model.telling"
+        password: Secret[str]
+
+    with pytest.raises(TypeError, match="never enters"):
+        classified(Telling)
+    for value in (SecretText("hunter2"), b"hunter2", 1.5, ["hunter2"]):
+        with pytest.raises(TypeError, match="refuses") as refusal:
+            GateOpened(actor="a", subject="b", gate="1", address=value).params()  # type: ignore[arg-type]
+        assert "hunter2" not in str(refusal.value)
 
 
 def test_a_record_gives_its_event_back() -> None:

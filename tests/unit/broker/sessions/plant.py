@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from broker.access_requests.model import Wish
 from broker.access_requests.service import AccessRequestService, Asker
+from broker.audit.health import TrailHealth
 from broker.audit.reactions import Reactions
 from broker.devices.testing import BuiltDevice
 from broker.grants.certificates import SshUserAuthority, spki_sha256
@@ -70,6 +71,7 @@ class Plant:
     watching: Watching
     reports: GatewayReports
     unseal_public: bytes
+    trail: TrailHealth
 
     @property
     def asker(self) -> Asker:
@@ -243,6 +245,7 @@ def a_plant(folder: Path, database_url: str | None = None) -> Plant:
     recordings_dir.mkdir()
     unseal_private, unseal_public = generate_recipient()
     recordings = RecordingService(database, clock, recordings_dir=recordings_dir, unseal_private=unseal_private)
+    trail = TrailHealth(database, clock)
     sessions = SessionsService(
         database,
         clock,
@@ -255,6 +258,7 @@ def a_plant(folder: Path, database_url: str | None = None) -> Plant:
         policy=policy,
         audience=world.authorities.audience,
         unseal_public=unseal_public,
+        trail=trail,
     )
     reports = GatewayReports(database, clock, recordings)
     live = LiveSessions(database, clock, orders=sessions.orders, grants=grants, targets=world.targets)
@@ -275,6 +279,7 @@ def a_plant(folder: Path, database_url: str | None = None) -> Plant:
         watching=Watching(live, recordings, beat=0.2),
         reports=reports,
         unseal_public=unseal_public,
+        trail=trail,
     )
 
 
