@@ -35,9 +35,8 @@ class Processes:
         return None
 
     def kill(self, name: str) -> int:
-        """kill -9; returns the id of the process that died."""
-        pid = self.pid(name)
-        assert pid is not None, f"{name} does not run"
+        """kill -9, once it runs; returns the id of the process that died."""
+        pid = self.wait_for_another(name, 0)
         os.kill(pid, signal.SIGKILL)
         return pid
 
