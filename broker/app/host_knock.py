@@ -22,6 +22,24 @@ _STAGES: Final[Mapping[str, str]] = {
     "revoked_packets": "of revoked devices refused",
 }
 
+_FAULTS: Final[Mapping[str, str]] = {
+    "clock": "this host's clock jumped; it waits ten seconds",
+    "roster": "control has sent no fresh roster (sallyport doctor)",
+    "gateway_link": "the gateway is not there (sallyport doctor)",
+    "opener_link": "the opener is not there (sallyport doctor)",
+    "firewall": "the opener cannot open: rules that are not ours, or a kernel that refuses (sallyport doctor)",
+    "stamps": "its stamps cannot be written: see its disk and journal",
+}
+_GATES: Final[Mapping[str, str]] = {
+    "closed": "the kernel lets nothing through to the guard yet",
+    "length_only": "the kernel checks the length alone: raise net.core.optmem_max and restart the guard",
+}
+_OF_GUARD: Final[Mapping[str, str]] = {
+    "shed_at_socket": "dropped at the socket: no gate tag that fits",
+    "nonces_shed": "nonces shed after 64 packets that failed",
+    "firewall_full": "refused because a set of the firewall was full",
+}
+
 Status = Mapping[str, object]
 
 
@@ -88,12 +106,15 @@ def _of_guard(value: object) -> list[str]:
     told = [f"guard     {guard['state']}, UDP {ports}, said {guard.get('said_seconds_ago')} s ago{link}"]
     if guard.get("roster_version") != guard.get("sent_version"):
         told.append(f"          its roster is {guard.get('roster_version')}, {guard.get('sent_version')} was sent")
+    told += [f"          ACCEPTS NOTHING: {_FAULTS.get(str(one), one)}" for one in _list(guard.get("faults"))]
+    told += [f"          {_GATES[gate]}" for gate in (str(guard.get("gate")),) if gate in _GATES]
     counters = _object(guard.get("counters"))
     told.append(f"knocks    {counters.get('accepted', 0)} accepted since the guard's start")
     for name, count in sorted(counters.items(), key=lambda one: -_number(one[1])):
         reason = name.removeprefix("refused_")
         if reason != name:
             told.append(f"          {count} refused: {SUMMARY.get(reason, reason)} [{reason}]")
+    told += [f"          {counters[name]} {words}" for name, words in _OF_GUARD.items() if name in counters]
     return told
 
 

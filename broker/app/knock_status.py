@@ -46,6 +46,8 @@ def built(house: House) -> Status:
             "roster_version": status.roster_version,
             "sent_version": health.sent_version,
             "ports": list(status.ports),
+            "faults": list(status.faults),
+            "gate": status.gate,
             "counters": dict(status.counters),
         }
     return {

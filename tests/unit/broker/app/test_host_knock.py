@@ -38,6 +38,23 @@ def test_the_opener_alone_is_asked_when_control_is_away(tmp_path: Path) -> None:
     assert "3 other packets that met a closed door" in text
 
 
+def test_a_guard_that_accepts_nothing_says_why_and_what_the_kernel_sheds_is_shown() -> None:
+    guard = {
+        "connected": True,
+        "state": "degraded",
+        "faults": ["firewall", "clock", "another"],
+        "gate": "length_only",
+        "counters": {"shed_at_socket": 12, "firewall_full": 2},
+    }
+    text = "\n".join(host_knock.lines({"guard": guard}))
+    assert "ACCEPTS NOTHING: the opener cannot open" in text
+    assert "ACCEPTS NOTHING: this host's clock jumped" in text
+    assert "ACCEPTS NOTHING: another" in text
+    assert "raise net.core.optmem_max" in text
+    assert "12 dropped at the socket" in text
+    assert "2 refused because a set of the firewall was full" in text
+
+
 def test_nonsense_is_shown_as_nothing_and_never_raises() -> None:
     for told in (
         {},
