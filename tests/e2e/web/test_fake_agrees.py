@@ -35,7 +35,8 @@ def _resolved(document: Document, schema: Document) -> Document:
 def _fields(document: Document, schema: Document, at: str = "") -> Iterator[str]:
     schema = _resolved(document, schema)
     if schema.get("type") == "array":
-        yield from _fields(document, schema["items"], f"{at}[]")
+        for one in [schema.get("items", {}), *schema.get("prefixItems", [])]:
+            yield from _fields(document, one, f"{at}[]")
     for name, inner in schema.get("properties", {}).items():
         yield f"{at}.{name}"
         yield from _fields(document, inner, f"{at}.{name}")
