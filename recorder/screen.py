@@ -450,17 +450,21 @@ class Screen:
         """Text that brings an empty terminal of this size to this state."""
         parts = ["\x1b[!p\x1b[2J"]
         if self._other is not None:
-            parts += [_painted(self._other.rows), _cursor_text(self._other.saved), "\x1b[?1049h"]
+            parts += [
+                _painted(self._other.rows),
+                _cursor_on(self._other.rows, self._other.saved),
+                "\x1b[?1049h\x1b[?6l",
+            ]
         parts.append(_painted(self._main.rows))
         saved = self._main.saved
-        if saved != Cursor():
-            parts += [_cursor_text(saved), "\x1b7", "\x1b[?6l"]
+        if saved != Cursor() or self._other is not None:  # a page that is opened takes over what the other one saved
+            parts += [_cursor_on(self._main.rows, saved), "\x1b7", "\x1b[?6l"]
         if (self._top, self._bottom) != (0, self.rows - 1):
             parts.append(f"\x1b[{self._top + 1};{self._bottom + 1}r")
         parts += [f"\x1b[?{mode}h" for mode in sorted(self._modes)]
         if self._keypad:
             parts.append("\x1b=")
-        parts.append(self._cursor_now())
+        parts.append(_cursor_on(self._main.rows, self.cursor, self._top))
         if self._inserts:
             parts.append("\x1b[4h")
         if not self._wraps:
@@ -468,17 +472,6 @@ class Screen:
         if not self.shows_cursor:
             parts.append("\x1b[?25l")
         return "".join(parts)
-
-    def _cursor_now(self) -> str:
-        cursor = self.cursor
-        if not cursor.wraps:
-            return _cursor_text(cursor, self._top)
-        # Only printing into the last column makes a cursor that waits there: its character is printed once more.
-        row = self._main.rows[cursor.row]
-        start = self.columns - 2 if row[-1][0] == "" else self.columns - 1
-        char, pen = row[start]
-        before = _cursor_text(replace(cursor, column=start, pen=pen, charsets=("B", "B"), shift=0), self._top)
-        return f"{before}{char}{cursor.pen.text()}{_charsets_text(cursor)}"
 
 
 def _bounded(columns: int, rows: int) -> tuple[int, int]:
@@ -511,6 +504,18 @@ def _painted(rows: list[Row]) -> str:
             parts.append(char)
     parts.append("\x1b[m")
     return "".join(parts)
+
+
+def _cursor_on(rows: list[Row], cursor: Cursor, top: int = 0) -> str:
+    """Brings the cursor to its place on a page that stands already."""
+    if not cursor.wraps:
+        return _cursor_text(cursor, top)
+    # Only printing into the last column makes a cursor that waits there: its character is printed once more.
+    row = rows[cursor.row]
+    start = len(row) - (2 if row[-1][0] == "" else 1)
+    char, pen = row[start]
+    before = _cursor_text(replace(cursor, column=start, pen=pen, charsets=("B", "B"), shift=0), top)
+    return f"{before}{char}{cursor.pen.text()}{_charsets_text(cursor)}"
 
 
 def _cursor_text(cursor: Cursor, top: int = 0) -> str:

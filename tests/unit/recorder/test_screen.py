@@ -1,10 +1,11 @@
 """The screen: what stands on it, and that its keyframe brings it back."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from recorder.screen import MOST_COLUMNS, MOST_ROWS, Screen, cells_of
+from tests.examples import examples
 
 
 def after(text: str, columns: int = 10, rows: int = 4) -> Screen:
@@ -114,7 +115,10 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=300)
+@examples(300)
+@example(["\t", "0123456789ab", "\x1b7"], [])  # the saved cursor waits behind the last column
+@example(["12345678你", "\x1b[?1049h", "\x1b[H"], ["\x1b[?1049l", "a"])
+@example(["\x1b[?6h", "\x1b[?1049h", "\x1b[?6l", "\x1b7"], [])
 @given(st.lists(PIECES, max_size=40), st.lists(PIECES, max_size=12))
 def test_a_keyframe_brings_back_the_screen_and_all_that_follows(before: list[str], later: list[str]) -> None:
     first = after("".join(before))
@@ -125,7 +129,6 @@ def test_a_keyframe_brings_back_the_screen_and_all_that_follows(before: list[str
     assert state(second) == state(first)
 
 
-@settings(max_examples=100)
 @given(
     st.text(alphabet=st.characters(max_codepoint=0x9FFF, exclude_categories=["Cs"]), max_size=200), st.integers(0, 200)
 )
