@@ -141,6 +141,16 @@ def hostile(lab: Lab) -> dict[str, str]:
     return said
 
 
+@contextlib.contextmanager
+def talking(command: list[str]) -> Iterator["subprocess.Popen[str]"]:
+    """A process that is gone at the end, also when nothing cut it off."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as talker:
+        try:
+            yield talker
+        finally:
+            talker.kill()
+
+
 def heard_from_broker(wire: socket.socket, seconds: float) -> list[bytes]:
     """TCP data and everything that is not TCP from the broker at the plant's end of the cable, for so long."""
     found: list[bytes] = []
@@ -223,7 +233,7 @@ def test_a_running_flow_dies_in_the_kernel_when_its_lease_ends_and_nobody_tells_
     lab.stop_opener(kill=True)
     try:
         command = as_gateway(lab, _TALKER, address, str(port), "talk")
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as talker:
+        with talking(command) as talker:
             ours = lab.keep(target.accept()[0])
             said, _ = talker.communicate(timeout=30)
         assert_cut(ours)
@@ -264,7 +274,7 @@ def test_a_longer_lease_keeps_what_runs_and_a_shorter_one_ends_it_sooner(lab: La
     for seconds in (1, 60):
         assert control.ask(type="egress", address=PLANT4, port=LEASED + 30, seconds=seconds)["type"] == "done"
     command = as_gateway(lab, _TALKER, PLANT4, str(LEASED + 30), "talk")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as talker:
+    with talking(command) as talker:
         ours = lab.keep(target.accept()[0])
         ours.settimeout(15)
         end = time.monotonic() + 2
