@@ -10,6 +10,7 @@ loop of the contract tests). Needs root, ssh, sshd; `seek` needs Chromium and a 
 import argparse
 import asyncio
 import gzip
+import logging
 import os
 import random
 import re
@@ -25,6 +26,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+
+import structlog
 
 from broker.gateway.recording_care import RecordingCare
 from broker.gateway.session_recording import SessionRecording
@@ -289,6 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=100, help="kills of the gateway under load")
     parser.add_argument("--skip", action="append", default=[], choices=PARTS)
     options = parser.parse_args(arguments)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     say("run", f"{datetime.now(UTC):%F %T} UTC, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     folder = Path(tempfile.mkdtemp(prefix="bench-recorder-"))
     try:

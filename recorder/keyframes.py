@@ -16,7 +16,7 @@ from recorder.frames import Frame, FrameKind
 from recorder.manifest import RecordingHeader
 from recorder.screen import Screen
 
-CHUNK_EVENTS: Final = 2_000
+CHUNK_EVENTS: Final = 500
 CHUNK_BYTES: Final = 128 * 1024
 CHUNK_US: Final = 120_000_000
 SILENCE_US: Final = 1_000_000

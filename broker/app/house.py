@@ -138,6 +138,7 @@ class House:
             "expire grants": self.grants.expire_over,
             "forget ended sign-ins": self.sign_in.forget_ended,
             "close overdue sessions": self.reports.close_overdue,
+            "prepare replays": self.replaying.prepare,
             "answer for silent gateways": self._answer_for_silent_gateways,
             "restate revocations": self._restate_revocations,
             "witness the trail": self.witness.keep,

@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 
+from broker.kernel.errors import SallyportError
 from broker.recordings import errors
 from broker.recordings.service import RecordingService
 from recorder.errors import DamagedRecordingError
@@ -26,6 +27,7 @@ SMALL_BYTES: Final = 1 << 20
 _MOST_KEPT: Final = 8
 _MOST_EVENTS: Final = 50_000
 _MAKING_SECONDS: Final = 1800
+_MOST_PREPARED: Final = 50
 
 _log = structlog.get_logger(__name__)
 
@@ -62,6 +64,7 @@ class Replaying:
         self._open: OrderedDict[tuple[str, bytes], _Open] = OrderedDict()
         self._latest: dict[str, tuple[str, bytes]] = {}
         self._making: set[tuple[str, bytes]] = set()
+        self._tried: set[str] = set()
 
     def timeline(self, actor: str, recording_id: str) -> Timeline:
         """The index, or that it is being made. Looking is in the trail. Raises as `RecordingService.cast`."""
@@ -90,6 +93,26 @@ class Replaying:
         except (DamagedRecordingError, OSError):
             raise errors.not_readable(recording_id) from None
         return Chunk(begin, events)
+
+    def prepare(self) -> int:
+        """Begin to make the index of the newest closed recording that is large and has none; returns 1 if one began.
+
+        So that nobody waits who opens it. One at a time: the machine has sessions to carry.
+        """
+        with self._lock:
+            if self._making:
+                return 0
+        for recording_id in self._recordings.closed_above(SMALL_BYTES, _MOST_PREPARED):
+            if recording_id in self._tried or self._path(recording_id).exists():
+                continue
+            self._tried.add(recording_id)
+            try:
+                self._found(recording_id, self._recordings.opened(recording_id))
+            except SallyportError as error:
+                _log.warning("replay_not_prepared", recording=recording_id, code=error.code)
+                continue
+            return 1
+        return 0
 
     def _found(self, recording_id: str, file: RecordingFile) -> _Open | None:
         key = (recording_id, file.report.chain_sha256)

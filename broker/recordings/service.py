@@ -175,6 +175,17 @@ class RecordingService:
         """
         return self._open(self._get(recording_id)).frames()
 
+    def closed_above(self, size_bytes: int, limit: int) -> list[str]:
+        """The newest recordings that are closed and larger than this, newest first."""
+        query = (
+            select(RecordingRow.id)
+            .where(col(RecordingRow.state) != RecordingState.OPEN, col(RecordingRow.bytes_written) > size_bytes)
+            .order_by(col(RecordingRow.id).desc())
+            .limit(limit)
+        )
+        with self._database.reading() as session:
+            return list(session.exec(query).all())
+
     def opened(self, recording_id: str) -> RecordingFile:
         """The file, its seals checked now; whoever calls this tells the trail. Raises as `cast`."""
         return self._open(self._get(recording_id))

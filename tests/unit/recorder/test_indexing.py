@@ -36,7 +36,7 @@ def test_a_process_of_its_own_makes_the_same_index(sample: Sample, recording: Re
     )
     index = make_index(recording)
     assert open_index(done.stdout, sample.unseal_private, recording) == index
-    assert [one.first_frame for one in index.keyframes] == [1, 2001, 4001]
+    assert [one.first_frame for one in index.keyframes] == list(range(1, 5_000, 500))
     assert b"line" not in done.stdout
 
 
@@ -50,8 +50,8 @@ def test_a_chunk_is_read_without_what_stands_before_it(sample: Sample, recording
     last = make_index(recording).keyframes[-1]
     assert last.place.offset > sample.path.stat().st_size // 2
     events = list(events_of(recording.frames_from(last.place)))
-    assert events[0].text == "line 4000\r\n"
-    assert len(events) == 1000
+    assert events[0].text == "line 4500\r\n"
+    assert len(events) == 500
 
 
 def test_an_altered_or_foreign_index_is_made_again(sample: Sample, recording: Recording, tmp_path: Path) -> None:

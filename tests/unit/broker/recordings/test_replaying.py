@@ -39,10 +39,10 @@ def test_a_chunk_in_the_middle_begins_with_the_screen_of_that_moment(plant: Plan
     index = one.timeline("psn_a", recorded.recording_id).index
     assert index is not None
     chunk = one.chunk(recorded.recording_id, 1)
-    assert "line 1997" in chunk.keyframe.text
-    assert "line 1900" not in chunk.keyframe.text
-    assert chunk.events[0].text == "line 1998\r\n"
-    assert len(chunk.events) == 2_000
+    assert "line 497" in chunk.keyframe.text
+    assert "line 400" not in chunk.keyframe.text
+    assert chunk.events[0].text == "line 498\r\n"
+    assert len(chunk.events) == 500
     for wrong in (-1, len(index.keyframes)):
         with pytest.raises(NotFound):
             one.chunk(recorded.recording_id, wrong)
@@ -69,6 +69,23 @@ def test_a_large_recording_is_prepared_beside_and_its_index_is_kept_sealed(
     kept.write_bytes(b"altered")
     third = Replaying(plant.recordings, tmp_path / "replay")
     assert third.timeline("psn_b", recorded.recording_id).index is None
+
+
+def test_a_large_recording_is_prepared_before_anybody_asks(
+    plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replaying, "SMALL_BYTES", 1_000)
+    one = Replaying(plant.recordings, tmp_path / "replay")
+    assert one.prepare() == 0
+    recorded = a_long_recording(plant, 100)
+    assert one.prepare() == 1
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "replay").glob("*.index")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert one.prepare() == 0
+    assert one.timeline("psn_a", recorded.recording_id).index is not None
+    assert plant.codes().count("recordings.recording.replayed") == 1  # preparing is no looking
 
 
 def test_a_recording_that_nobody_knows_is_not_found(plant: Plant, tmp_path: Path) -> None:
