@@ -34,6 +34,7 @@ PROMPT = rf"{ACCOUNT}@{HOSTNAME}:\S*\$ "
 ADA_ROLE = Role(ADA, "Ada Krause", "vendor_engineer", "Krause Antriebe", "en")
 BEN_ROLE = Role(BEN, "Ben Olsen", "vendor_engineer", "Olsen Vision", "en")
 SECONDS = 60.0
+_PATIENCE_SECONDS = 15
 _Found = TypeVar("_Found")
 
 
@@ -270,6 +271,11 @@ class World:
     def ssh(self, username: str, command: str) -> subprocess.CompletedProcess[str]:
         """Stock ssh with a command, to its end."""
         return self.desks[username].run(["ssh", NAME, command])
+
+    def lets_nobody_in(self, username: str) -> bool:
+        """Whether stock ssh gets no session; a client that goes on knocking is not waited for."""
+        argv = ["timeout", str(_PATIENCE_SECONDS), "ssh", NAME, "echo came-in"]
+        return "came-in" not in self.desks[username].run(argv).stdout
 
     def device_of(self, username: str) -> str:
         """The id of somebody's device."""
