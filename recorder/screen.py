@@ -195,10 +195,9 @@ class Screen:
             cursor.column = 0
             self._line_feed()
         row = self._main.rows[cursor.row]
-        if self._inserts:
-            row[cursor.column : cursor.column] = [(" ", cursor.pen)] * width
-            del row[self.columns :]
         self._split_wide(row, cursor.column)
+        if self._inserts:
+            self._make_room(row, width, cursor.pen)
         if cursor.column + width < self.columns:
             self._split_wide(row, cursor.column + width)
         row[cursor.column] = (char, cursor.pen)
@@ -408,10 +407,15 @@ class Screen:
         cursor, row = self.cursor, self._main.rows[self.cursor.row]
         self._split_wide(row, cursor.column)
         count = min(count, self.columns - cursor.column)
-        row[cursor.column : cursor.column] = [(" ", cursor.pen.only_background())] * count
-        del row[self.columns :]
-        row[-1] = (" ", row[-1][1]) if cells_of(row[-1][0][:1] or " ") == 2 else row[-1]
+        self._make_room(row, count, cursor.pen.only_background())
         cursor.wraps = False
+
+    def _make_room(self, row: Row, count: int, pen: Pen) -> None:
+        """Moves what stands from the cursor on; when half of a wide character leaves, its other half does too."""
+        row[self.cursor.column : self.cursor.column] = [(" ", pen)] * count
+        del row[self.columns :]
+        if cells_of(row[-1][0][:1] or " ") == 2:
+            row[-1] = (" ", row[-1][1])
 
     def _delete_cells(self, count: int) -> None:
         cursor, row = self.cursor, self._main.rows[self.cursor.row]
