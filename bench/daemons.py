@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import multiprocessing
 import os
 import signal
 import socket
@@ -31,6 +32,7 @@ from tests.contract.namespaces import BROKER4, DOORS, KNOCK_PORT, UIDS, Lab, run
 
 WINDOW_SECONDS = 4
 AUDIENCE = b"bench-01"
+_PROCESSES = multiprocessing.get_context("fork")
 SITE_KEY = hashlib.sha256(b"bench site key").digest()
 
 
@@ -63,14 +65,18 @@ class _Stub:
     def __init__(self, path: Path, greeting: list[bytes]) -> None:
         self.path = path
         self.greeting = greeting
-        self.armed = threading.Event()
+        self.armed = _PROCESSES.Event()
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         path.chmod(0o777)
         self._listener.listen(8)
-        threading.Thread(target=self._serve, daemon=True).start()
+        # A process of its own: in this one its answers would wait for the loop that measures.
+        self._process = _PROCESSES.Process(target=self._serve, daemon=True)
+        self._process.start()
 
     def close(self) -> None:
+        self._process.terminate()
+        self._process.join(5)
         self._listener.close()
 
     def _serve(self) -> None:
