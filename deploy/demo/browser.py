@@ -28,8 +28,8 @@ _FLAGS: Final = (
     "--disable-sync",
     "--no-first-run",
 )
-_WAIT_MS: Final = 15_000
-_REPLAY_MS: Final = 60_000
+_WAIT_MS: Final = 60_000
+_REPLAY_MS: Final = 120_000
 
 Order = Mapping[str, str]
 

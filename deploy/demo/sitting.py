@@ -10,7 +10,7 @@ from typing import Self
 
 from deploy.demo.workstation import Desk
 
-_TASK_SECONDS = 150.0
+_TASK_SECONDS = 300.0
 _END_SECONDS = 20.0
 
 

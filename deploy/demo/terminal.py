@@ -80,7 +80,7 @@ class Terminal:
         """Change the window's size; the program gets SIGWINCH."""
         fcntl.ioctl(self._main, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def expect(self, pattern: str, timeout_seconds: float = 15.0) -> re.Match[str]:
+    def expect(self, pattern: str, timeout_seconds: float = 30.0) -> re.Match[str]:
         """Wait until the pattern appears after what earlier calls have already matched.
 
         Raises:
@@ -103,7 +103,7 @@ class Terminal:
             pass
         return self.screen[self._read_to :]
 
-    def wait(self, timeout_seconds: float = 15.0) -> int:
+    def wait(self, timeout_seconds: float = 30.0) -> int:
         """Read until the program has ended and return its exit status.
 
         Raises:

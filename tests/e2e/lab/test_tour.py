@@ -18,7 +18,7 @@ def test_the_tour_passes_every_step_and_leaves_nothing_behind() -> None:
     if os.geteuid() != 0:
         pytest.skip("network namespaces need root")
     argv = [sys.executable, "-m", "deploy.demo", "--tour-only"]
-    done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, timeout=900, check=False)
+    done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, timeout=1200, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     passed = re.findall(r"^  ✓ +\d+\. (.+?)\s+\d+ proofs", done.stdout, re.MULTILINE)
     assert passed == [name for name, _ in STEPS]
