@@ -454,11 +454,8 @@ class Screen:
         """Text that brings an empty terminal of this size to this state."""
         parts = ["\x1b[!p\x1b[2J"]
         if self._other is not None:
-            parts += [
-                _painted(self._other.rows),
-                _cursor_on(self._other.rows, self._other.saved),
-                "\x1b[?1049h\x1b[?6l",
-            ]
+            parts += [_painted(self._other.rows), _cursor_on(self._other.rows, self._other.saved)]
+            parts += ["\x1b[?1049h\x1b[?6l", _charsets_text(Cursor())]
         parts.append(_painted(self._main.rows))
         saved = self._main.saved
         if saved != Cursor() or self._other is not None:  # a page that is opened takes over what the other one saved

@@ -119,6 +119,7 @@ PIECES = st.sampled_from(
 @example(["\t", "0123456789ab", "\x1b7"], [])  # the saved cursor waits behind the last column
 @example(["12345678你", "\x1b[?1049h", "\x1b[H"], ["\x1b[?1049l", "a"])
 @example(["你好", "\b", "\x1b[4h", "a"], [])  # inserted between the halves of a wide character
+@example(["\x1b(0", "\x1b[?1049h", "\x0e", "a"], [])
 @example(["\x1b[?6h", "\x1b[?1049h", "\x1b[?6l", "\x1b7"], [])
 @given(st.lists(PIECES, max_size=40), st.lists(PIECES, max_size=12))
 def test_a_keyframe_brings_back_the_screen_and_all_that_follows(before: list[str], later: list[str]) -> None:
