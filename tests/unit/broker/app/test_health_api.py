@@ -36,6 +36,7 @@ def console(house: House, role: Role) -> TestClient:
 def test_a_site_whose_parts_do_not_run_says_which(house: House) -> None:
     answer = console(house, Role.PLANT_ADMIN).get("/api/v1/health").json()
     assert {part["name"]: part["ready"] for part in answer["parts"]} == {
+        "audit": True,
         "control": True,
         "database": True,
         "gateway": False,
