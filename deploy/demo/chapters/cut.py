@@ -15,7 +15,7 @@ from deploy.demo.terminal import Terminal
 
 _WHY = "Line 3 must run now"
 _WHY_ON_HOST = "Fire drill"
-_WINDOW_SECONDS = 25
+_WINDOW_SECONDS = 20
 
 
 def cut(stage: Stage) -> None:
