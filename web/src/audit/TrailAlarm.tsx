@@ -7,7 +7,7 @@ import { useI18n } from '../app/i18n/i18n'
 const EVERY_MS = 5000
 
 async function canTellTheTrail(): Promise<boolean> {
-  const answer = await fetch('/readyz', { headers: { Accept: 'application/json' } })
+  const answer = await fetch('/readyz?quiet=true', { headers: { Accept: 'application/json' } })
   const said = (await answer.json()) as { parts?: { audit?: boolean } }
   return said.parts?.audit !== false
 }

@@ -111,6 +111,8 @@ def test_while_the_database_is_read_only_the_console_can_be_read_and_says_so(hou
     assert (refused.status_code, refused.json()["code"]) == (503, "database.unavailable")
     readiness = client.get("/readyz")
     assert (readiness.status_code, readiness.json()["parts"]["audit"]) == (503, False)
+    quiet = client.get("/readyz", params={"quiet": True})
+    assert (quiet.status_code, quiet.json()["ready"], quiet.json()["parts"]["audit"]) == (200, False, False)
     event.remove(house.database.engine, "checkout", _read_only)
 
     @event.listens_for(house.database.engine, "checkout")

@@ -873,6 +873,7 @@ export interface paths {
          * Readyz
          * @description Every part that is needed answers; which one does not is told without details.
          *
+         *     With `quiet` the status is 200 also when a part does not answer, for a page that asks again and again.
          *     `witness` says how many records of the trail no checkpoint covers yet; it stops nobody.
          */
         get: operations["readyz"];
@@ -3907,7 +3908,9 @@ export interface operations {
     };
     readyz: {
         parameters: {
-            query?: never;
+            query?: {
+                quiet?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -3921,6 +3924,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
         };
