@@ -7,7 +7,9 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Mapping
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -59,7 +61,7 @@ class Device:
     doors: frozenset[int]
     not_after_ms: int
     grants: Mapping[bytes, GrantWindow]
-    binds: frozenset[bytes]
+    binds: tuple[bytes, ...]
     next_keys: DeviceKeys | None = None
     """In force beside `keys` while the device renews itself."""
     loose_clock: bool = False
@@ -185,6 +187,23 @@ class Assembly:
         return _parse_device(item, audience)
 
 
+class _KeyIds:
+    """The key ids of one epoch in their order, and whose they are: twelve bytes a device, a tenth of a dictionary."""
+
+    __slots__ = ("_ids", "_places")
+
+    def __init__(self, ids: Iterable[bytes]) -> None:
+        numbers = [int.from_bytes(key_id, "big") for key_id in ids]
+        self._places = array("I", sorted(range(len(numbers)), key=numbers.__getitem__))
+        self._ids = array("Q", (numbers[place] for place in self._places))
+
+    def place(self, key_id: bytes) -> int | None:
+        """Which of the ids this is, counted as they were given; None for a stranger's."""
+        number = int.from_bytes(key_id, "big")
+        at = bisect_left(self._ids, number)
+        return self._places[at] if at < len(self._ids) and self._ids[at] == number else None
+
+
 class KeyTable:
     """Finds the device and the epoch behind a key id, for three epochs at a time: the clocks of clients differ.
 
@@ -198,10 +217,14 @@ class KeyTable:
     ) -> None:
         self.roster = roster
         self.known = {name: known[name] for name in roster.devices if name in known} if known else {}
-        self._devices: dict[int, dict[bytes, Device]] = {}
+        self._ids: dict[int, _KeyIds] = {}
         self._gates: dict[int, tuple[bytes, ...]] = {}
+        self._holders: tuple[Device | None, ...]
         if before is not None and _same(before.roster.devices, roster.devices):
-            self._devices = dict(before._devices)
+            self._holders = before._holders
+            self._ids = dict(before._ids)
+        else:
+            self._holders = _holders(roster.devices)
         if before is not None and before.roster.site_keys == roster.site_keys:
             self._gates = dict(before._gates)
         self.has_loose_clocks = any(device.loose_clock for device in roster.devices.values())
@@ -209,16 +232,17 @@ class KeyTable:
     def cover(self, epoch: int) -> None:
         """Hold exactly the epochs before, at and after `epoch`."""
         wanted = [number for number in (epoch, epoch - 1, epoch + 1) if number >= 0]
-        if wanted == list(self._devices):
+        if wanted == list(self._ids):
             return
-        devices, gates = self._devices, self._gates
-        self._devices = {number: devices.get(number) or self._key_ids(number) for number in wanted}
+        ids, gates = self._ids, self._gates
+        self._ids = {number: ids.get(number) or self._key_ids(number) for number in wanted}
         self._gates = {number: gates.get(number) or self._gate_keys(number) for number in wanted}
 
     def find(self, key_id: bytes) -> tuple[Device, int] | None:
         """The device that this key id names, and in which epoch; None for junk."""
-        for epoch, devices in self._devices.items():
-            device = devices.get(key_id)
+        for epoch, ids in self._ids.items():
+            place = ids.place(key_id)
+            device = None if place is None else self._holders[place]
             if device is not None:
                 return device, epoch
         return None
@@ -227,10 +251,10 @@ class KeyTable:
         """Take one device out at once."""
         self.roster = self.roster.without(frozenset({device_id}))
         self.known.pop(device_id, None)
-        self._devices = {
-            epoch: {key_id: device for key_id, device in devices.items() if device.device_id != device_id}
-            for epoch, devices in self._devices.items()
-        }
+        # The places stay, so that no key id has to be worked out again.
+        self._holders = tuple(
+            None if holder is not None and holder.device_id == device_id else holder for holder in self._holders
+        )
 
     def gate_keys(self, epoch: int) -> tuple[bytes, ...]:
         """The gate keys of a covered epoch, one for each site key in force."""
@@ -245,16 +269,18 @@ class KeyTable:
             epochs = {epoch_at((now_ms + margin) // 1000) for margin in (-GATE_MARGIN_MS, 0, GATE_MARGIN_MS)}
         return tuple(key for epoch, keys in self._gates.items() if epoch in epochs for key in keys)
 
-    def _key_ids(self, epoch: int) -> dict[bytes, Device]:
-        found = {device.keys.key_id(epoch): device for device in self.roster.devices.values()}
-        for device in self.roster.devices.values():
-            if device.next_keys is not None:
-                found[device.next_keys.key_id(epoch)] = replace(device, keys=device.next_keys)
-        return found
+    def _key_ids(self, epoch: int) -> _KeyIds:
+        return _KeyIds(b"" if holder is None else holder.keys.key_id(epoch) for holder in self._holders)
 
     def _gate_keys(self, epoch: int) -> tuple[bytes, ...]:
         day = day_of_epoch(epoch)
         return tuple(gate_key(day_key(site_key, day), epoch) for site_key in self.roster.site_keys)
+
+
+def _holders(devices: Mapping[str, Device]) -> tuple[Device, ...]:
+    """Every device, and one that renews itself a second time under its next keys."""
+    renewed = [replace(one, keys=one.next_keys) for one in devices.values() if one.next_keys is not None]
+    return (*devices.values(), *renewed)
 
 
 def _same(before: Mapping[str, Device], now: Mapping[str, Device]) -> bool:
@@ -295,7 +321,7 @@ def _parse_device(item: object, audience: bytes) -> Device:
         doors=_doors(tuple(_door(door) for door in _list(fields, "doors", 16))),
         not_after_ms=_integer(fields, "not_after_ms", 0, 1 << 62),
         grants=grants or _NO_GRANTS,
-        binds=frozenset(binds),
+        binds=tuple(binds),
         next_keys=next_keys,
         loose_clock=loose_clock,
     )

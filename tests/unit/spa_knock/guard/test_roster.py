@@ -38,7 +38,7 @@ def test_a_roster_of_one_part_is_taken_as_sent() -> None:
     assert (first.mark, first.doors, first.allow_header_address) == (1, frozenset({1, 2}), True)
     assert first.grants[raw_id(GRANT_ID)].grant_id == GRANT_ID
     assert not second.grants
-    assert (second.doors, second.binds) == (frozenset({1}), frozenset({bytes.fromhex("ab" * 32)}))
+    assert (second.doors, second.binds) == (frozenset({1}), (bytes.fromhex("ab" * 32),))
 
 
 def test_secrets_do_not_show_in_text() -> None:
@@ -291,3 +291,18 @@ def _table(before: KeyTable | None, **changes: Any) -> KeyTable:
     roster = assembly.add(roster_message(ONE.entry(), TWO.entry(), **changes))
     assert roster is not None
     return KeyTable(roster, assembly.known, before)
+
+
+def test_a_forgotten_device_is_found_in_no_epoch_and_the_others_still_are() -> None:
+    table = KeyTable(a_roster(ONE.entry(), TWO.entry()))
+    table.cover(7)
+    epochs = (6, 7, 8)
+    gone, other = (DeviceKeys.derive(one.knock_key, AUDIENCE) for one in (ONE, TWO))
+    assert all(table.find(gone.key_id(epoch)) for epoch in epochs)
+    table.forget(ONE.device_id)
+    table.cover(8)
+    assert not any(table.find(gone.key_id(epoch)) for epoch in (*epochs, 9))
+    found = [table.find(other.key_id(epoch)) for epoch in (7, 8, 9)]
+    assert [(one[0].device_id, one[1]) for one in found if one] == [(TWO.device_id, epoch) for epoch in (7, 8, 9)]
+    assert table.find(b"\xff" * 8) is None
+    assert table.find(bytes(8)) is None
