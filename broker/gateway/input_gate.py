@@ -5,6 +5,9 @@ terminal before any byte of it is sent, `TERMINAL` lets keys through so that the
 ^O; ^D with text on the line) until the verdict. One Enter is one decision: what follows it in the same packet waits.
 The typed keys and the screen are both judged where they disagree, and a block by either is a block.
 
+A shell may take no notice of an interrupt. So after a block nothing goes out until the shell has gone on to a new line,
+and what was typed before an interrupt is judged once more with the line that follows it.
+
 Limits, on purpose said here: what the target's shell makes of a line (aliases, history expansion such as `!rm`),
 programs that read their own commands, and lines that were neither echoed nor typed plainly are not seen.
 """
@@ -34,6 +37,7 @@ MAX_LINE_BYTES: Final = 65_536
 MAX_UNFINISHED_CHARS: Final = 4_096
 _DECISIONS: Final = re.compile(rb"[\r\n\x0f\x04]")
 _CANCEL: Final = b"\x03"
+_ABANDONS: Final = re.compile(rb"[\x03\x1a\x1c]")
 _PROMPT_END: Final = re.compile(r"[$#%>\]❯➜:]\s+")
 _SEARCH: Final = re.compile(r"(?:reverse-i-search|i-search|bck-i-search|fwd-i-search)[)_`'].*?['_:] ?:? ?")
 _ALLOWED: Final = CommandVerdict(CommandAction.ALLOW)
@@ -104,6 +108,8 @@ class InputGate:
         self._quiet_token = self._limit_token = 0
         self._tokens = 0
         self._cancel_token = self._cancels_left = 0
+        self._cancelling = False
+        self._leftover = ""  # typed before an interrupt: it still stands on the line if the shell took no notice
         self._prompt = 0
         self._echo_due = False  # a key went out whose effect only the screen can show, and nothing came back yet
         self._unfinished = ""
@@ -145,8 +151,10 @@ class InputGate:
         self._screen.feed(data)
         self._echo_due = False
         if b"\n" in data:
-            self._cancels_left = 0
-        if self._enter is None or self._held is not None:
+            self._cancelling = False
+        if self._enter is None:
+            return self._run()
+        if self._held is not None:
             return []
         if self._agrees():
             return [*self._verdict(), *self._run()]
@@ -155,8 +163,11 @@ class InputGate:
 
     def timer(self, token: int) -> list[Step]:
         """A wait is over."""
-        if token == self._cancel_token and self._cancels_left > 0 and not self._queue and self._typed.empty:
-            return self._cancel()
+        if token == self._cancel_token and self._cancelling:
+            if self._cancels_left > 0:
+                return self._cancel()
+            self._cancelling = False
+            return self._run()
         if self._enter is None or self._held is not None:
             return []
         if token == self._limit_token or (token == self._quiet_token and not self._echo_due):
@@ -179,7 +190,7 @@ class InputGate:
 
     def _run(self) -> list[Step]:
         steps: list[Step] = []
-        while self._queue and self._enter is None:
+        while self._queue and self._enter is None and not self._cancelling:
             more = self._next_line() if self.mode is GateMode.LINES else self._next_keys()
             if not more:
                 break
@@ -212,7 +223,7 @@ class InputGate:
         if keys:
             if self._typed.empty:
                 self._prompt = self._screen.position
-            self._typed.feed(keys)
+            self._type(keys)
             self._echo_due = True
             if self._typed.empty and _CANCEL in keys:
                 self._forget_start()
@@ -232,6 +243,18 @@ class InputGate:
         if self._typed.certain:
             self._echo_due = False  # the typed text is known: the wait is only a courtesy to a slow echo
         return [*steps, Wait(self._quiet_token, QUIET_MS), Wait(self._limit_token, LIMIT_MS)]
+
+    def _type(self, keys: bytes) -> None:
+        start = 0
+        for abandons in _ABANDONS.finditer(keys):
+            self._typed.feed(keys[start : abandons.start()])
+            self._leave_behind(self._typed.text)
+            start = abandons.start()
+        self._typed.feed(keys[start:])
+
+    def _leave_behind(self, text: str) -> None:
+        if len(self._leftover) + len(text) <= MAX_LINE_BYTES:
+            self._leftover += text
 
     def _forget_start(self) -> None:
         self._unfinished, self._lost_start = "", False
@@ -277,6 +300,8 @@ class InputGate:
         verdict, held_text = _ALLOWED, ""
         strict = self.mode is GateMode.LINES and self._ended
         main = self._judge(texts[0], continues=not strict)
+        if self._leftover:
+            texts = [*texts, self._leftover + texts[0], *_readings(self._screen.text)]
         if self._unfinished:
             texts = [self._unfinished + "\n" + texts[0], *texts]
             main = self._judge(texts[0], continues=not strict)
@@ -306,6 +331,7 @@ class InputGate:
             self._typed.delete_forward()
         else:
             self._typed.reset(certain=enter != b"\x0f")
+            self._leftover = ""
         self._echo_due = enter == b"\x0f"
         steps: list[Step] = [Forward(enter), *echoed]
         if shown.strip():
@@ -318,11 +344,13 @@ class InputGate:
         self._enter = None
         self._forget_start()
         echoed = self._echoed(b"")
+        self._leave_behind(self._typed.text if self._typed.certain else text)
         self._typed.reset()
         blocked = Blocked(rule_id, message, text.strip(), dropped)
         if self.mode is GateMode.LINES:
+            self._leftover = ""
             return [blocked]
-        self._cancels_left = MOST_CANCELS
+        self._cancels_left, self._cancelling = MOST_CANCELS, True
         return [*echoed, blocked, *self._cancel()]
 
     def _echoed(self, behind: bytes) -> list[Step]:

@@ -128,4 +128,23 @@ GUARDS = (
         without="",
         tests=("tests/unit/recorder/test_verify.py::test_a_whole_recording_is_sealed",),
     ),
+    Guard(
+        promise="what an unheard interrupt left on the line is judged with what follows",
+        file="broker/gateway/input_gate.py",
+        text="        if self._leftover:\n",
+        without="        if self._leftover is None:\n",
+        tests=(
+            "tests/unit/broker/gateway/test_input_gate.py::test_what_an_unheard_interrupt_left_on_the_line_is_judged_with_what_follows",
+            "tests/unit/broker/gateway/test_input_gate.py::test_an_engineers_own_interrupt_hides_nothing_that_the_shell_may_have_kept",
+        ),
+    ),
+    Guard(
+        promise="after a block nothing goes out until the shell has gone on",
+        file="broker/gateway/input_gate.py",
+        text=" and self._enter is None and not self._cancelling:",
+        without=" and self._enter is None:",
+        tests=(
+            "tests/unit/broker/gateway/test_input_gate.py::test_what_is_typed_after_a_block_waits_for_the_shell_and_is_not_interrupted",
+        ),
+    ),
 )

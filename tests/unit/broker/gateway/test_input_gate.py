@@ -67,12 +67,57 @@ def test_a_shell_that_went_on_is_not_interrupted_again() -> None:
     assert one.timer(wait.token) == []
 
 
-def test_what_is_typed_after_a_block_is_not_interrupted() -> None:
+def test_what_is_typed_after_a_block_waits_for_the_shell_and_is_not_interrupted() -> None:
     one = gate()
     one.client(DANGER + b"\r")
     (wait,) = [step for step in one.target(DANGER) if isinstance(step, Wait)]
-    one.client(b"date")
+    assert sent(one.client(b"da")) == b""
+    assert sent(one.target(b"^C")) == b""
+    assert sent(one.client(b"te")) == b""
+    assert sent(one.target(b"\r\nplc# ")) == b"date"
     assert one.timer(wait.token) == []
+
+
+def shell_deaf_to_interrupts() -> InputGate:
+    """Blocked, interrupted as often as it may be, and the dangerous text still stands on the line."""
+    one = gate()
+    one.client(DANGER + b"\r")
+    steps = one.target(DANGER)
+    while waits := [step for step in steps if isinstance(step, Wait)]:
+        steps = one.timer(waits[-1].token)
+    return one
+
+
+def test_what_an_unheard_interrupt_left_on_the_line_is_judged_with_what_follows() -> None:
+    steps = typed(shell_deaf_to_interrupts(), b"; true\r")
+    assert sent(steps) == b"; true\x03"
+    assert len(blocked(steps)) == 1
+
+
+def test_a_line_that_reads_harmlessly_with_what_was_left_passes() -> None:
+    one = shell_deaf_to_interrupts()
+    assert sent(typed(one, b"x\r")) == b"x\r"
+    one.target(b"\r\nplc# ")
+    assert sent(typed(one, b"; true\r")) == b"; true\r"
+
+
+@pytest.mark.parametrize("between", [b"\x03", b"\x03\x03", b"\x1a"])
+def test_an_engineers_own_interrupt_hides_nothing_that_the_shell_may_have_kept(between: bytes) -> None:
+    one = gate()
+    typed(one, DANGER)
+    typed(one, between, b"^C")
+    steps = typed(one, b"; true\r")
+    assert len(blocked(steps)) == 1
+    assert sent(steps) == b"; true\x03"
+
+
+def test_after_an_interrupt_that_was_heard_work_goes_on() -> None:
+    one = gate()
+    typed(one, b"ls /tmp")
+    typed(one, b"\x03", b"^C\r\nplc# ")
+    steps = typed(one, b"date\r")
+    assert sent(steps) == b"date\r"
+    assert Entered("date") in steps
 
 
 def test_a_harmless_line_passes_with_its_enter_and_is_told() -> None:
