@@ -224,7 +224,7 @@ def test_a_number_that_is_missing_from_the_spool_alarms(world: World) -> None:
             spool.write_text("".join(line for line in lines if line is not first))
         finally:
             processes.go_on()
-        world.all_is_well()
+            world.all_is_well()
     (gap,) = wait_until(lambda: world.events(GAP), "the gap is told")
     assert gap["params"]["got_seq"] == gap["params"]["expected_seq"] + 1  # type: ignore[index]
     assert len(world.events("sessions.command.blocked", text_of(session, "id"))) == 1
