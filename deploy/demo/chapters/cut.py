@@ -7,7 +7,7 @@ from datetime import datetime
 from deploy.demo import acts, newcomer, wires
 from deploy.demo.acts import NAME
 from deploy.demo.people import ADMIN, KELLER, LIN, ZHAO, Person
-from deploy.demo.plant_api import Json, text_of
+from deploy.demo.plant_api import Json, PlantSession, text_of
 from deploy.demo.scan import scan_from_vendor
 from deploy.demo.site import SSH_PORT, TLS_PORT
 from deploy.demo.stage import Stage
@@ -125,7 +125,7 @@ def ended_by_itself(stage: Stage) -> None:
     )
     with acts.ssh_session(stage, keller) as shell:
         console.post(f"/devices/{device_id}/suspend")
-        _ends(stage, shell, "the device is suspended", "device_not_trusted")
+        _is_reset(stage, shell, console)
     silent = acts.knocks_again(stage, keller)
     stage.prove("its knocks get no answer", holds=silent["connected"] is False, found=silent)
     console.post(f"/devices/{device_id}/resume")
@@ -144,6 +144,14 @@ def _ends(stage: Stage, shell: Terminal, when: str, words: str) -> None:
     shell.wait(30)
     stage.prove(f"{when}: the session ends by itself, and says so", holds=True)
     stage.say(f"the engineer reads: {_last_words(shell)}")
+    _legs_are_dead(stage)
+
+
+def _is_reset(stage: Stage, shell: Terminal, console: PlantSession) -> None:
+    """The firewall resets a suspended device at once, so our words may come too late: the console has the reason."""
+    shell.wait(90)
+    acts.wait_for(console, "/sessions", lambda item: item.get("end_reason") == "device_not_trusted")
+    stage.prove("the device is suspended: the session ends by itself, and the console says why", holds=True)
     _legs_are_dead(stage)
 
 

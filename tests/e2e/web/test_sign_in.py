@@ -88,7 +88,7 @@ def test_the_language_changes_at_once_and_is_kept_by_the_server(open_console: Op
 
 
 @BOTH
-def test_activation_shows_the_second_factor_and_makes_the_account_usable(
+def test_activation_shows_the_second_factor_and_the_code_by_which_another_confirms_the_account(
     open_console: Opener, plant: Plant, language: str
 ) -> None:
     console = open_console(size=PHONE, language=language)
@@ -109,8 +109,11 @@ def test_activation_shows_the_second_factor_and_makes_the_account_usable(
     console.sees("identities.problem.wrong_code")
     console.page.get_by_label(console.text("identities.totp")).fill(pyotp.TOTP(secret).now())
     console.button("identities.activate").click()
-    console.heading("identities.activation_done")
+    console.heading("identities.activation_waits")
+    expect(console.page.get_by_label(console.text("identities.confirmation_code"))).to_have_value("7K3M-Q0ZT")
     assert ACTIVATION not in plant.house.activations
+    assert plant.house.people["newcomer"].state == "unconfirmed"
+    plant.house.people["newcomer"].state = "active"
     console.sign_in("newcomer", password=password, secret=secret)
 
 
