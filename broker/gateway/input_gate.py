@@ -6,10 +6,11 @@ terminal before any byte of it is sent, `TERMINAL` lets keys through so that the
 The typed keys and the screen are both judged where they disagree, and a block by either is a block.
 
 A shell may take no notice of an interrupt. So after a block nothing goes out until the shell has gone on to a new line,
-and what was typed before an interrupt is judged once more with the line that follows it.
+and while it has not, what was typed before an interrupt is judged once more with the line that follows it.
 
 Limits, on purpose said here: what the target's shell makes of a line (aliases, history expansion such as `!rm`),
-programs that read their own commands, and lines that were neither echoed nor typed plainly are not seen.
+programs that read their own commands, and lines that were neither echoed nor typed plainly are not seen. A new line
+from something in the background looks like the shell's own.
 """
 
 import re
@@ -150,8 +151,8 @@ class InputGate:
             return []
         self._screen.feed(data)
         self._echo_due = False
-        if b"\n" in data:
-            self._cancelling = False
+        if b"\n" in data and self._typed.empty:
+            self._cancelling, self._leftover = False, ""
         if self._enter is None:
             return self._run()
         if self._held is not None:

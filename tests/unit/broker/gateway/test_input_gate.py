@@ -111,6 +111,14 @@ def test_an_engineers_own_interrupt_hides_nothing_that_the_shell_may_have_kept(b
     assert sent(steps) == b"; true\x03"
 
 
+def test_after_a_block_that_the_shell_heard_a_line_is_judged_by_itself() -> None:
+    one = gate()
+    typed(one, b"rm -rf /srv/data/*\r")
+    steps = typed(one, b"echo 'rm -rf /srv/data' still here\r")
+    assert not blocked(steps)
+    assert sent(steps).endswith(b"here\r")
+
+
 def test_after_an_interrupt_that_was_heard_work_goes_on() -> None:
     one = gate()
     typed(one, b"ls /tmp")
