@@ -29,12 +29,16 @@ class _Listener:
             except OSError:
                 return
             with connection:
-                decoder = Decoder()
-                while data := connection.recv(4096):
-                    self.heard += decoder.feed(data)
-                    if self.answer is None:
-                        break
-                    connection.sendall(encode(self.answer))
+                self._answer_all(connection)
+
+    def _answer_all(self, connection: socket.socket) -> None:
+        decoder = Decoder()
+        while data := connection.recv(4096):
+            for message in decoder.feed(data):
+                self.heard.append(message)
+                if self.answer is None:
+                    return
+                connection.sendall(encode(self.answer))
 
     def stop(self) -> None:
         self._socket.shutdown(socket.SHUT_RDWR)

@@ -218,6 +218,7 @@ def test_nobody_who_is_not_signed_in_calls_a_route_of_the_plant(site: Site, rout
     assert _asked(site.plant, route, forged) == (401, "not_signed_in")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("role", list(Role), ids=lambda role: role.value)
 @pytest.mark.parametrize("route", sorted(set(AT_THE_PLANT) - {"DELETE /api/v1/session"}))
 def test_a_role_calls_what_the_table_says_and_nothing_else(site: Site, route: str, role: Role) -> None:
@@ -230,6 +231,7 @@ def test_a_role_calls_what_the_table_says_and_nothing_else(site: Site, route: st
         assert (status, code) == (403, "identities.not_permitted")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("route", sorted(route for route in AT_THE_PLANT if not route.startswith("GET ")))
 def test_a_page_of_somebody_else_cannot_make_a_signed_in_persons_browser_act(site: Site, route: str) -> None:
     if AT_THE_PLANT[route] is ANYBODY:
@@ -269,6 +271,7 @@ def test_the_vendor_face_asks_for_device_and_engineer(site: Site, route: str) ->
         assert signed_in[0] != 500
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("role", sorted(CONSOLE, key=lambda role: role.value), ids=lambda role: role.value)
 @pytest.mark.parametrize("route", sorted(route for route, needs in AT_THE_VENDOR.items() if needs == ENGINEER))
 def test_a_console_session_opens_nothing_at_the_vendor_face(site: Site, route: str, role: Role) -> None:
@@ -278,6 +281,7 @@ def test_a_console_session_opens_nothing_at_the_vendor_face(site: Site, route: s
     assert _asked(device, route, headers) == (401, "not_signed_in")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("route", sorted(AT_THE_VENDOR))
 def test_another_device_or_certificate_is_nobody(site: Site, route: str) -> None:
     if AT_THE_VENDOR[route] is INVITE:
