@@ -6,7 +6,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 # `./dev check` takes quick, all else full. No example has a time limit: a busy machine is not a fault of the code.
-settings.register_profile("quick", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("full", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("full")
 
