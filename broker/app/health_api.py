@@ -2,7 +2,6 @@
 
 import shutil
 from datetime import datetime
-from importlib.metadata import version
 from typing import Final
 
 from fastapi import APIRouter, Depends
@@ -12,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from broker.app.doctor import expiries
 from broker.app.house import House
 from broker.app.layout import Layout
+from broker.app.metrics import release
 from broker.identities.access import PlantAccess
 from broker.kernel.errors import Unavailable
 from broker.knock_link.model import GuardStatus
@@ -101,7 +101,7 @@ def plant_router(house: House, layout: Layout, access: PlantAccess) -> APIRouter
         link = house.knock_link.health()
         return HealthAnswer(
             checked_at=house.clock.now(),
-            release=version("sallyport"),
+            release=release(),
             parts=[Part(name=name, ready=ready) for name, ready in sorted(parts.items())],
             gateway_workers=sorted(house.authority.workers),
             guard=_guard(link.status, link.sent_version) if link.is_connected and link.status is not None else None,

@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -102,7 +102,7 @@ class SiteMetrics:
         free = shutil.disk_usage(self._layout.recordings)
         return rendered(
             [
-                Family("sallyport_build_info", "gauge", "This release.", "version", {version("sallyport"): 1}),
+                Family("sallyport_build_info", "gauge", "This release.", "version", {release(): 1}),
                 Family(
                     "sallyport_part_ready", "gauge", "Whether a needed part answers.", "part", self._house.readiness()
                 ),
@@ -300,3 +300,11 @@ def router(metrics: SiteMetrics, token: str | None) -> APIRouter:
         return PlainTextResponse(metrics.text(), media_type=CONTENT_TYPE, headers={"Cache-Control": "no-store"})
 
     return made
+
+
+def release() -> str:
+    """The installed release; `unreleased` when the code runs from a checkout."""
+    try:
+        return version("sallyport")
+    except PackageNotFoundError:
+        return "unreleased"
