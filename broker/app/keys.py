@@ -74,6 +74,14 @@ def audience_of(root_pem: bytes) -> bytes:
     return hashlib.sha256(spki).digest()[:8]
 
 
+def evidence_public(layout: Layout) -> bytes:
+    """The raw public key of the gateway's evidence. Raises TypeError when the file holds another kind of key."""
+    key = serialization.load_pem_public_key(layout.evidence_public.read_bytes())
+    if not isinstance(key, ed25519.Ed25519PublicKey):
+        raise TypeError(f"{layout.evidence_public} holds no Ed25519 key")
+    return key.public_bytes_raw()
+
+
 def initialise(settings: Settings, now: datetime, *, give_away: bool = True) -> None:
     """Make every key of a new site and, with `give_away`, hand each to the user that owns it (needs root).
 

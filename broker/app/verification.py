@@ -21,7 +21,6 @@ from sqlmodel import Session
 from broker.adapters.db.database import Database
 from broker.app.errors import CommandError
 from broker.app.layout import Layout
-from broker.app.recording_check import AuditedRecording, End, Outcome, check, check_stream, not_good
 from broker.app.settings import Settings
 from broker.audit import inspection
 from broker.audit.chain import GENESIS, Break, Verified
@@ -32,15 +31,14 @@ from broker.audit.model import AuditRecord
 from broker.audit.witness import Witnessed
 from broker.audit.witness import read as read_witness
 from broker.kernel.ids import is_id
-from broker.recordings.events import RecordingAnchored, RecordingBroken, RecordingOpened, RecordingSealed
-from broker.recordings.service import file_name_of
+from broker.recordings.audited import AuditedRecording, Outcome, check, check_stream, not_good, told
+from broker.recordings.files import SUFFIX, file_name_of
 from recorder.errors import DamagedRecordingError
 from recorder.walk import read_front
 
 WHOLE: Final = 0
 BAD: Final = 1
 UNFINISHED: Final = 3
-RECORDING_SUFFIX: Final = ".sallyrec"
 _MOST_STRANGE: Final = 20
 _BREAKS: Final = {
     "altered": "the record is not the one that was written",
@@ -252,15 +250,9 @@ class _Facts:
 
     def take(self, record: AuditRecord) -> None:
         known = self.recordings.get(record.subject)
-        match record.code:
-            case RecordingOpened.code if known is None:
-                self.recordings[record.subject] = AuditedRecording.opened(record.subject, record.params)
-            case RecordingAnchored.code if known is not None:
-                self.recordings[record.subject] = known.anchored(record.params)
-            case RecordingSealed.code | RecordingBroken.code:
-                end: End = "sealed" if record.code == RecordingSealed.code else "broken"
-                known = known or AuditedRecording.opened(record.subject, record.params)
-                self.recordings[record.subject] = known.closed(end, record.params)
+        audited = told(known, record)
+        if audited is not None:
+            self.recordings[record.subject] = audited
 
 
 class _Walked:
@@ -331,7 +323,7 @@ def _only(
         recording_id = read_front(stream).opening.header.recording_id
     except DamagedRecordingError:
         # Its header does not say; then its name must, as with every file in the site's folder.
-        recording_id = name.removesuffix(RECORDING_SUFFIX)
+        recording_id = name.removesuffix(SUFFIX)
     stream.seek(0)
     audited = recordings.get(recording_id)
     if audited is None:

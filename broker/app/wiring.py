@@ -192,6 +192,8 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
         clock,
         recordings_dir=layout.recordings,
         unseal_private=opened_keys.recording_unseal_private,
+        evidence_public=keys.evidence_public(layout),
+        covering=witness.covering,
     )
     sessions = SessionsService(
         database,

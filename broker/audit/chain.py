@@ -52,9 +52,9 @@ class Verified:
     head: bytes
 
 
-def verify(records: Iterable[AuditRecord]) -> Verified | Break:
-    """Walk the trail from its first record and name the first one that does not fit."""
-    expected_seq, previous = 1, GENESIS
+def verify(records: Iterable[AuditRecord], *, after: int = 0, previous: bytes = GENESIS) -> Verified | Break:
+    """Walk the trail behind record `after`, whose hash is `previous`, and name the first record that does not fit."""
+    expected_seq = after + 1
     for record in records:
         if record.seq != expected_seq:
             return Break(expected_seq, "missing")

@@ -22,6 +22,8 @@ _SQLITE_FORM: Final = "%Y-%m-%d %H:%M:%S.%f"
 _COLUMNS: Final = "seq, at, code, actor, subject, params_json, previous_hash, hash"
 _AFTER: Final = text(f"SELECT {_COLUMNS} FROM audit_events WHERE seq > :after ORDER BY seq LIMIT :page")  # noqa: S608
 _ONE: Final = text(f"SELECT {_COLUMNS} FROM audit_events WHERE seq = :seq")  # noqa: S608
+_ABOUT: Final = text("SELECT seq FROM audit_events WHERE subject = :subject ORDER BY seq")
+_COUNT: Final = text("SELECT COUNT(*) FROM audit_events WHERE seq = :seq")
 _NUMBERS: Final = text("SELECT seq FROM audit_events WHERE seq > :after ORDER BY seq LIMIT :page")
 
 
@@ -38,15 +40,29 @@ class _NotAsWritten(Exception):
     """A column holds something that the appender would not have written."""
 
 
-def walk(session: Session) -> Iterator[Stored]:
-    """Every row of the trail in the order of their numbers, a page at a time; no row's content stops the walk."""
-    after = None
+def walk(session: Session, after: int | None = None) -> Iterator[Stored]:
+    """Every row of the trail in the order of their numbers, a page at a time; no row's content stops the walk.
+
+    With `after` only those behind this number.
+    """
     while True:
         page = _page(session, after)
         yield from page
         if len(page) < _PAGE:
             return
         after = page[-1].record.seq
+
+
+def about(session: Session, subject: str) -> Iterator[Stored]:
+    """The rows about one thing, in their order. Rows whose subject was changed do not come; the chain tells of them."""
+    for seq in session.connection().execute(_ABOUT, {"subject": subject}).scalars().all():
+        yield _fetched(session, seq)
+
+
+def one(session: Session, seq: int) -> Stored | None:
+    """One row, None when there is none."""
+    found = session.connection().execute(_COUNT, {"seq": seq}).scalar_one()
+    return _fetched(session, seq) if found else None
 
 
 def _page(session: Session, after: int | None) -> list[Stored]:

@@ -6,13 +6,14 @@ file and use the checkpoint key, only a copy that lies outside the site's reach 
 """
 
 import contextlib
+import json
 import os
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -102,6 +103,38 @@ class Witness:
         with self._lock:
             self._add(self._clock.now())
 
+    def covering(self, seq: int) -> Checkpoint | None:
+        """The first checkpoint at or behind this record; None when no authentic line is, or there is no file.
+
+        The lines stand in the order of their numbers, so it is searched for; only what is found is checked.
+        """
+        try:
+            with self._path.open("rb") as file:
+                return self._first_from(file, seq)
+        except OSError:
+            return None
+
+    def _first_from(self, file: BinaryIO, seq: int) -> Checkpoint | None:
+        low, high = 0, file.seek(0, os.SEEK_END)
+        while high - low > _TAIL_BYTES:
+            middle = (low + high) // 2
+            file.seek(middle)
+            file.readline()
+            if (found := _number_on(file.readline(_TAIL_BYTES))) is None or found >= seq:
+                high = middle
+            else:
+                low = middle
+        file.seek(low)
+        if low:
+            file.readline()
+        for line in file:
+            number = _number_on(line)
+            if number is None or number < seq:
+                continue
+            with contextlib.suppress(Torn, NotAuthentic):
+                return read_line(line.rstrip(b"\n"), self._key.public_key(), self._site)
+        return None
+
     def state(self) -> WitnessState:
         """How far the witness is behind."""
         with self._database.reading() as session:
@@ -148,6 +181,15 @@ class Witness:
             if is_strange:
                 raise WitnessContradicted(f"{self._path} holds no checkpoint of this site at its end: look into it")
         return None
+
+
+def _number_on(line: bytes) -> int | None:
+    """The record's number that a line claims, unchecked."""
+    try:
+        number = json.loads(line)["checkpoint"]["seq"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return number if isinstance(number, int) else None
 
 
 def _append(path: Path, line: bytes) -> None:

@@ -21,12 +21,18 @@ class _Schema(BaseModel):
 
 
 class VerificationAnswer(_Schema):
-    """What checking the file found: `verified`, `unfinished`, `incomplete`, `altered` or `missing`."""
+    """What checking the file found: `verified`, `unfinished`, `incomplete`, `altered` or `missing`.
+
+    `heads`: with how many heads of the audit trail the file agrees. `trail`: `witnessed` when a checkpoint of the
+    witness vouches for the trail's records about it, else `not_witnessed` or `altered`.
+    """
 
     state: str
     checked_at: datetime
     first_bad: int | None
     kind: str | None
+    heads: int
+    trail: str
 
 
 class RecordingAnswer(_Schema):
@@ -105,7 +111,12 @@ def _answer(details: Details) -> RecordingAnswer:
         signing_key=recording.signing_public.hex(),
         head_sha256=recording.head_sha256.hex() if recording.head_sha256 is not None else None,
         verification=VerificationAnswer(
-            state=found.finding.value, checked_at=found.checked_at, first_bad=found.first_bad, kind=found.kind
+            state=found.finding.value,
+            checked_at=found.checked_at,
+            first_bad=found.first_bad,
+            kind=found.kind,
+            heads=found.heads,
+            trail=found.trail,
         ),
     )
 

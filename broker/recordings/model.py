@@ -84,7 +84,10 @@ class Finding(Enum):
 
 @dataclass(frozen=True)
 class Verification:
-    """The result of checking a recording's file against its index.
+    """The result of checking a recording's file against the trail and the index.
+
+    `trail` is how the trail's records about it stand (`broker.recordings.trail.Standing`); `heads` is how many heads
+    that the trail holds the file agrees with.
 
     `first_bad` is the number of the first batch that does not hold, None when none was found or none can be named.
     """
@@ -93,6 +96,8 @@ class Verification:
     checked_at: datetime
     first_bad: int | None = None
     kind: str | None = None
+    trail: str = "not_witnessed"
+    heads: int = 0
 
 
 @dataclass(frozen=True)

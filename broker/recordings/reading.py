@@ -1,4 +1,4 @@
-"""What a recording's file says, checked against the index. Reads only; the recorder does the work."""
+"""What a recording's file says, checked against trail and index. Reads only; the recorder does the work."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -7,39 +7,77 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, assert_never
 
+from broker.recordings.audited import AuditedRecording, Outcome, examine, not_good
 from broker.recordings.model import Details, Finding, Marker, Recording, RecordingState, Verification
+from broker.recordings.trail import Standing, TrailFacts
 from recorder.cast import command_events, to_asciicast_v2
 from recorder.errors import DamagedRecordingError
 from recorder.frames import Frame
 from recorder.replay import Recording as RecordingFile
-from recorder.report import Report, State
-from recorder.verify import verify
-from recorder.walk import read_front
+from recorder.report import Report
 
 MOST_MARKERS: Final = 10_000
 
 
-def check_file(path: Path, recording: Recording, now: datetime) -> Details:
-    """Verify a recording's file with the signing key, header and head that the index (and the trail) hold."""
+def check_file(
+    path: Path, recording: Recording, trail: TrailFacts, evidence_public: bytes | None, now: datetime
+) -> Details:
+    """Verify a recording's file as `sallyport verify` does: with key, heads and end from the trail.
+
+    The index must say what the trail says, and that part of the trail must be the one that was written.
+    """
+    report: Report | None = None
     try:
-        report = verify(path, signing_public=recording.signing_public, audited_chain=audited_chain(recording))
-        is_same_file = report.state is State.DAMAGED or _header_sha256(path) == recording.header_sha256
+        with path.open("rb", buffering=1 << 18) as stream:
+            audited = trail.audited or AuditedRecording(recording.id, b"", None, is_readable=False)
+            outcome, report = examine(audited, stream, evidence_public)
     except OSError:
-        return Details(recording, Verification(Finding.MISSING, now), None, None, None)
-    kind = str(report.kind) if report.kind is not None else None
-    finding = _finding(report, recording) if is_same_file else Finding.ALTERED
-    if finding is Finding.ALTERED:
-        verification = Verification(finding, now, report.first_bad_batch or 0, kind or "other_file")
-    else:
-        verification = Verification(finding, now, None, kind)
-    header = report.header
+        return Details(recording, Verification(Finding.MISSING, now, trail=trail.standing), None, None, None)
+    if trail.standing is Standing.ALTERED or trail.audited is None or _differs(recording, trail.audited):
+        outcome = not_good(recording.id, "altered_facts", "the trail or the index is not what was written")
+    finding = _finding(outcome)
+    first_bad = (outcome.first_bad or 0) if finding is Finding.ALTERED else None
+    kind = outcome.kind if outcome.kind is not None else _kind_of(report)
+    header = report.header if report is not None else None
     return Details(
         recording=recording,
-        verification=verification,
-        duration_ms=report.duration_us // 1000,
+        verification=Verification(finding, now, first_bad, kind, trail.standing, _heads(outcome, trail.audited)),
+        duration_ms=report.duration_us // 1000 if report is not None else None,
         width=header.width if header is not None else None,
         height=header.height if header is not None else None,
     )
+
+
+def _differs(recording: Recording, audited: AuditedRecording) -> bool:
+    index = (recording.id, recording.state.value, recording.signing_public, recording.header_sha256)
+    return index != (audited.id, audited.end, audited.signing_public, audited.header_sha256) or (
+        recording.head_sha256 != audited.head_sha256
+    )
+
+
+def _finding(outcome: Outcome) -> Finding:
+    match outcome.state:
+        case "sealed":
+            return Finding.VERIFIED
+        case "open":
+            return Finding.UNFINISHED
+        case "broken":
+            return Finding.INCOMPLETE
+        case "bad":
+            return Finding.ALTERED
+        case never:
+            assert_never(never)
+
+
+def _kind_of(report: Report | None) -> str | None:
+    return str(report.kind) if report is not None and report.kind is not None else None
+
+
+def _heads(outcome: Outcome, audited: AuditedRecording | None) -> int:
+    """How many heads that the trail holds the file was found to agree with."""
+    if audited is None or outcome.state == "bad":
+        return 0
+    return len(audited.anchors) + (audited.end == "sealed")
 
 
 def audited_chain(recording: Recording) -> bytes | None:
@@ -62,30 +100,3 @@ def markers(frames: Iterable[Frame]) -> list[Marker]:
         for event in islice(command_events(frames), MOST_MARKERS):
             found.append(Marker(event.at_ms, event.kind, event.text, event.rule_id))
     return found
-
-
-def _header_sha256(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return read_front(stream).header_sha256
-
-
-def _finding(report: Report, recording: Recording) -> Finding:
-    if report.header is not None and report.header.recording_id != recording.id:
-        return Finding.ALTERED
-    match report.state:
-        case State.SEALED:
-            return Finding.VERIFIED
-        case State.DAMAGED:
-            return Finding.ALTERED
-        case State.OPEN | State.BROKEN:
-            match recording.state:
-                case RecordingState.SEALED:
-                    return Finding.ALTERED
-                case RecordingState.BROKEN:
-                    return Finding.INCOMPLETE
-                case RecordingState.OPEN:
-                    return Finding.UNFINISHED
-                case never:
-                    assert_never(never)
-        case other:
-            assert_never(other)

@@ -1,14 +1,14 @@
 """The use-cases of recordings: opened and closed with their sessions, verified, replayed."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Final
 
 from sqlmodel import Session, col, select
 
 from broker.adapters.db.database import Database, UnitOfWork
+from broker.audit.checkpoint import Checkpoint
 from broker.kernel.clock import Clock
-from broker.kernel.ids import is_id
 from broker.recordings import errors, rules, store
 from broker.recordings.events import (
     RecordingAnchored,
@@ -18,6 +18,7 @@ from broker.recordings.events import (
     RecordingReplayed,
     RecordingSealed,
 )
+from broker.recordings.files import file_name_of
 from broker.recordings.model import (
     ClosedFacts,
     Details,
@@ -29,6 +30,7 @@ from broker.recordings.model import (
 )
 from broker.recordings.reading import audited_chain, cast_lines, check_file, markers
 from broker.recordings.store import RecordingRow
+from broker.recordings.trail import read_trail
 from recorder.errors import DamagedRecordingError
 from recorder.frames import Frame
 from recorder.manifest import Head, check_head
@@ -38,27 +40,31 @@ from recorder.seal import SealedKey
 from recorder.walk import read_front
 
 _GATEWAY: Final = "system:gateway"
-_SUFFIX: Final = ".sallyrec"
-
-
-def file_name_of(recording_id: str) -> str:
-    """The name of a recording's file: made of its id and nothing else.
-
-    Raises ValueError when the text is no recording's id.
-    """
-    if not is_id("rec", recording_id):
-        raise ValueError("not a recording's id")
-    return recording_id + _SUFFIX
 
 
 class RecordingService:
-    """The index over `recordings_dir`, and the one reader with the key (`unseal_private`) that opens recordings."""
+    """The index over `recordings_dir`, and the one reader with the key (`unseal_private`) that opens recordings.
 
-    def __init__(self, database: Database, clock: Clock, *, recordings_dir: Path, unseal_private: bytes) -> None:
+    `covering` gives the witness's first checkpoint at or behind a record of the trail; `evidence_public` is the key
+    that marks broken recordings, None when it is not known.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        recordings_dir: Path,
+        unseal_private: bytes,
+        evidence_public: bytes | None = None,
+        covering: Callable[[int], Checkpoint | None] = lambda _seq: None,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._dir = recordings_dir
         self._unseal_private = unseal_private
+        self._evidence_public = evidence_public
+        self._covering = covering
 
     # -- with a session, in its transaction ---------------------------------------------------------------------------
 
@@ -146,9 +152,13 @@ class RecordingService:
     # -- reading ------------------------------------------------------------------------------------------------------
 
     def details(self, recording_id: str) -> Details:
-        """A recording with its verification, made now by reading the whole file. Raises NotFound."""
-        recording = self._get(recording_id)
-        return check_file(self._path(recording), recording, self._clock.now())
+        """A recording with its verification, made now by reading the whole file and its trail. Raises NotFound."""
+        with self._database.reading() as session:
+            recording = store.get(session, recording_id)
+            if recording is None:
+                raise errors.not_found(recording_id)
+            trail = read_trail(session, recording_id, self._covering)
+        return check_file(self._path(recording), recording, trail, self._evidence_public, self._clock.now())
 
     def cast(self, actor: str, recording_id: str) -> Iterator[str]:
         """The recording as lines of asciicast v2; that it was replayed is in the trail before the first line leaves.

@@ -20,8 +20,9 @@ from broker.kernel.clock import Clock, milliseconds
 from broker.kernel.ids import is_id, new_id
 from broker.policy.judge import judge
 from broker.policy.model import Allow, Deny, Duty, NeedsApproval, NotProven, PolicyRules, Verdict
+from broker.recordings.files import file_name_of
 from broker.recordings.model import OpenedFacts
-from broker.recordings.service import RecordingService, file_name_of
+from broker.recordings.service import RecordingService
 from broker.sessions import errors, rules, store
 from broker.sessions.admission import FactsOfConnections, Gathered, identifier_sha256
 from broker.sessions.events import (

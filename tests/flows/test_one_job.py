@@ -17,8 +17,8 @@ from broker.audit.witness import Witness
 from broker.audit.witness import read as read_witness
 from broker.grants.model import GrantState
 from broker.kernel.errors import SallyportError
+from broker.recordings.files import file_name_of
 from broker.recordings.model import Finding, OpenedFacts, RecordingState
-from broker.recordings.service import file_name_of
 from broker.sessions.model import Admitted, SessionState
 from tests.contract import postgres as servers
 from tests.contract.postgres import Postgres

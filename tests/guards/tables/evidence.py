@@ -72,9 +72,26 @@ GUARDS = (
         text="        if last > self._followed.batches:\n",
         without="        if last < 0:\n",
         tests=(
-            "tests/unit/broker/app/test_recording_check.py"
+            "tests/unit/broker/recordings/test_audited.py"
             "::test_a_crashed_recording_cut_before_an_audited_head_is_truncated",
         ),
+    ),
+    Guard(
+        promise="the console vouches for no recording whose records in the trail were altered",
+        file="broker/recordings/reading.py",
+        text="    if trail.standing is Standing.ALTERED or trail.audited is None or _differs(recording, trail.audited):\n",
+        without="    if trail.audited is None or _differs(recording, trail.audited):\n",
+        tests=(
+            "tests/unit/broker/recordings/test_reading.py"
+            "::test_a_sound_file_is_not_verified_when_the_trail_about_it_was_altered_or_is_gone",
+        ),
+    ),
+    Guard(
+        promise="the console compares the trail's head with the witness's checkpoint",
+        file="broker/recordings/trail.py",
+        text="    return Standing.WITNESSED if result.head == checkpoint.head else Standing.ALTERED\n",
+        without="    return Standing.WITNESSED\n",
+        tests=("tests/unit/broker/recordings/test_trail.py::test_another_head_than_the_witnessed_is_found",),
     ),
     Guard(
         promise="another history than the audited head is forged",

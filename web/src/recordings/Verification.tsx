@@ -20,6 +20,7 @@ export function Verification({ recording }: { recording: Recording }) {
         {tCode('recordings.finding_text', state, {}, '')}{' '}
         {first_bad === null || first_bad === undefined ? null : t('recordings.first_bad', { batch: first_bad })}
       </p>
+      <p>{tCode('recordings.trail', recording.verification.trail, { count: format.number(recording.verification.heads) }, '')}</p>
       <p className="muted">
         {t('recordings.size', {
           state: tCode('recordings.state', recording.state),

@@ -68,3 +68,14 @@ def test_a_rewritten_record_breaks_the_next_link() -> None:
     forged = chain.link(records[0].hash, chain.canonical(2, _AT, "test.thing.done", "psn_1", "tgt_1", params))
     records[1] = replace(records[1], params=params, hash=forged)
     assert chain.verify(records) == chain.Break(3, "relinked")
+
+
+@given(st.integers(1, 8), st.integers(1, 8))
+def test_a_part_of_the_trail_holds_behind_the_record_before_it_and_behind_no_other(after: int, other: int) -> None:
+    records = _trail(9)
+    part = records[after:]
+    found = chain.verify(part, after=after, previous=records[after - 1].hash)
+    assert found == chain.Verified(9, records[-1].hash)
+    if other != after:
+        wrong = chain.verify(part, after=after, previous=records[other - 1].hash)
+        assert wrong == chain.Break(after + 1, "relinked")

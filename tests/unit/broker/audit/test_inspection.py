@@ -117,3 +117,13 @@ def test_a_long_trail_is_walked_whole(database: Database) -> None:
 def test_a_row_before_the_first_is_seen(database: Database) -> None:
     _change(database, "UPDATE audit_events SET seq = -5 WHERE seq = 2")
     assert [row.record.seq for row in _walk(database)] == [-5, 1, 3]
+
+
+def test_the_records_about_one_thing_and_one_record_alone(database: Database) -> None:
+    with database.reading() as session:
+        first = next(iter(inspection.walk(session)))
+        assert first in list(inspection.about(session, first.record.subject))
+        assert list(inspection.about(session, "nobody")) == []
+        assert inspection.one(session, first.record.seq) == first
+        assert inspection.one(session, 10_000) is None
+        assert [one.record.seq for one in inspection.walk(session, after=1)][:1] == [2]

@@ -184,3 +184,26 @@ def test_the_first_bad_line_is_named_and_the_rest_is_read(site: Site) -> None:
     found = read([good, bad, b"{}\n", good], KEY.public_key(), "north")
     assert [one.seq for one in found.checkpoints] == [1, 1]
     assert found.first_bad == BadLine(2, "the signature is not this site's")
+
+
+def test_the_first_checkpoint_behind_a_record_is_found_in_a_long_file(site: Site) -> None:
+    numbers = range(3, 3 * 1500, 3)
+    lines = [Checkpoint("north", seq, bytes(32), site.clock.now()).signed(KEY) + b"\n" for seq in numbers]
+    site.path.write_bytes(b"".join(lines))
+    witness = site.witness()
+    for seq, expected in ((0, 3), (3, 3), (4, 6), (2_200, 2_202), (4_496, 4_497), (4_497, 4_497)):
+        found = witness.covering(seq)
+        assert found is not None
+        assert found.seq == expected, seq
+    assert witness.covering(4_498) is None
+
+
+def test_a_line_that_this_site_did_not_sign_covers_nothing(site: Site) -> None:
+    other = Checkpoint("south", 5, bytes(32), site.clock.now()).signed(KEY)
+    genuine = Checkpoint("north", 9, bytes(32), site.clock.now()).signed(KEY)
+    site.path.write_bytes(b"\n".join([other, genuine[:40], b'{"checkpoint":{"seq":"7"}}', genuine, b""]))
+    found = site.witness().covering(4)
+    assert found is not None
+    assert found.seq == 9
+    site.path.unlink()
+    assert site.witness().covering(4) is None

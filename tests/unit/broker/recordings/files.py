@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from broker.identities.testing import NOON
+from broker.recordings.files import file_name_of
 from broker.recordings.model import ClosedFacts, OpenedFacts, RecordingState
-from broker.recordings.service import file_name_of
 from broker.sessions.model import Ended
 from recorder.frames import Frame, FrameKind
 from recorder.manifest import RecordingHeader

@@ -32,6 +32,8 @@ def test_an_auditor_reads_replays_and_finds(plant: Plant) -> None:
         "checked_at": "2026-11-20T12:00:00Z",
         "first_bad": None,
         "kind": None,
+        "heads": 1,
+        "trail": "not_witnessed",
     }
     replay = client.get(f"/recordings/{recorded.recording_id}/cast")
     assert replay.headers["content-type"].startswith("application/x-asciicast")

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 import pytest
 
 from broker.kernel.errors import Conflict, NotFound, Unavailable
+from broker.recordings.files import file_name_of
 from broker.recordings.model import Finding, RecordingState
-from broker.recordings.service import RecordingService, file_name_of
+from broker.recordings.service import RecordingService
 from recorder.seal import generate_recipient
 from tests.unit.broker.recordings.files import leave_broken, open_recording_of, seal
 from tests.unit.broker.sessions.plant import Plant

@@ -8,8 +8,8 @@ import pytest
 
 from broker.identities.testing import NOON
 from broker.kernel.errors import Conflict
+from broker.recordings.files import file_name_of
 from broker.recordings.model import OpenedFacts
-from broker.recordings.service import file_name_of
 from broker.recordings.unmasking import Unmasking
 from recorder.frames import Frame, FrameKind
 from recorder.manifest import RecordingHeader

@@ -29,8 +29,9 @@ from broker.kernel.clock import milliseconds
 from broker.kernel.ids import raw
 from broker.kernel.sensitivity import SecretText
 from broker.policy.rules import standard_rules
+from broker.recordings.files import file_name_of
 from broker.recordings.model import OpenedFacts
-from broker.recordings.service import RecordingService, file_name_of
+from broker.recordings.service import RecordingService
 from broker.sessions.live import LiveSessions
 from broker.sessions.model import AdmitRequest, Admitted, GatewayIdentity, LeaseAnswer, SshProof
 from broker.sessions.reports import GatewayReports

@@ -2002,6 +2002,9 @@ export interface components {
         /**
          * VerificationAnswer
          * @description What checking the file found: `verified`, `unfinished`, `incomplete`, `altered` or `missing`.
+         *
+         *     `heads`: with how many heads of the audit trail the file agrees. `trail`: `witnessed` when a checkpoint of the
+         *     witness vouches for the trail's records about it, else `not_witnessed` or `altered`.
          */
         VerificationAnswer: {
             /**
@@ -2011,10 +2014,14 @@ export interface components {
             checked_at: string;
             /** First Bad */
             first_bad: number | null;
+            /** Heads */
+            heads: number;
             /** Kind */
             kind: string | null;
             /** State */
             state: string;
+            /** Trail */
+            trail: string;
         };
         /**
          * ZoneAnswer

@@ -1,12 +1,16 @@
-"""One recording's file against what the audit trail says of it. Reads only."""
+"""One recording's file against what the audit trail says of it: its key, the heads told while it ran, its end.
+
+The console and `sallyport verify` share this check. Reads only.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from broker.audit.model import FieldValue
-from broker.recordings.service import file_name_of
+from broker.audit.model import AuditRecord, FieldValue
+from broker.recordings.events import RecordingAnchored, RecordingBroken, RecordingOpened, RecordingSealed
+from broker.recordings.files import file_name_of
 from recorder.errors import DamagedRecordingError
 from recorder.report import Report, State
 from recorder.verify import verify
@@ -53,9 +57,25 @@ class AuditedRecording:
         return replace(self, end=end, head_sha256=head, batches=count, is_readable=is_readable)
 
 
+def told(known: AuditedRecording | None, record: AuditRecord) -> AuditedRecording | None:
+    """What the trail says of a recording, with one more of its records; other records change nothing."""
+    match record.code:
+        case RecordingOpened.code if known is None:
+            return AuditedRecording.opened(record.subject, record.params)
+        case RecordingAnchored.code if known is not None:
+            return known.anchored(record.params)
+        case RecordingSealed.code | RecordingBroken.code:
+            end: End = "sealed" if record.code == RecordingSealed.code else "broken"
+            return (known or AuditedRecording.opened(record.subject, record.params)).closed(end, record.params)
+    return known
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What checking one recording found. `kind` and `place` say what is bad and where; None when nothing is."""
+    """What checking one recording found. `kind` and `place` say what is bad and where; None when nothing is.
+
+    `first_bad` is the number of the first batch that does not hold (0: the header), None when none can be named.
+    """
 
     recording_id: str
     state: Literal["sealed", "open", "broken", "bad"]
@@ -64,6 +84,7 @@ class Outcome:
     place: str | None = None
     batches: int = 0
     duration_ms: int = 0
+    first_bad: int | None = None
 
 
 def check(audited: AuditedRecording, folder: Path, evidence_public: bytes | None) -> Outcome:
@@ -81,8 +102,16 @@ def check(audited: AuditedRecording, folder: Path, evidence_public: bytes | None
 
 def check_stream(audited: AuditedRecording, stream: BinaryIO, evidence_public: bytes | None) -> Outcome:
     """Verify an open file as the file of this recording. Raises OSError when it cannot be read."""
+    return examine(audited, stream, evidence_public)[0]
+
+
+def examine(
+    audited: AuditedRecording, stream: BinaryIO, evidence_public: bytes | None
+) -> tuple[Outcome, Report | None]:
+    """As `check_stream`, with what the file itself says (None when it was not read). Raises OSError."""
     if not audited.is_readable:
-        return not_good(audited.id, "altered_facts", "the trail's own events about the recording contradict themselves")
+        message = "the trail's own events about the recording contradict themselves"
+        return not_good(audited.id, "altered_facts", message), None
     report = verify(
         stream,
         signing_public=audited.signing_public,
@@ -90,6 +119,10 @@ def check_stream(audited: AuditedRecording, stream: BinaryIO, evidence_public: b
         audited_chain=audited.head_sha256 if audited.end == "sealed" else None,
         anchors=audited.anchors,
     )
+    return _outcome(audited, report, stream), report
+
+
+def _outcome(audited: AuditedRecording, report: Report, stream: BinaryIO) -> Outcome:
     if report.state is State.DAMAGED:
         return _damaged(audited.id, report)
     header = report.header
@@ -121,7 +154,7 @@ def _damaged(recording_id: str, report: Report) -> Outcome:
     where = f"batch {batch}" if batch else "its header"
     place = f"{recording_id}, {where}, {at_ms // 1000}.{at_ms % 1000:03} s"
     kind = str(report.kind) if report.kind is not None else None
-    return Outcome(recording_id, "bad", report.message, kind, place, report.batches, report.duration_us // 1000)
+    return Outcome(recording_id, "bad", report.message, kind, place, report.batches, report.duration_us // 1000, batch)
 
 
 def _header_sha256(stream: BinaryIO) -> bytes | None:

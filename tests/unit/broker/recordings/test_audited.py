@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.app.recording_check import AuditedRecording, check, check_stream
 from broker.audit.model import FieldValue
+from broker.recordings.audited import AuditedRecording, check, check_stream
 from recorder.batches import Batch
 from recorder.seal import next_chain
 from recorder.testing import Sample, sample_header, write_sample

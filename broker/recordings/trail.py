@@ -1,0 +1,71 @@
+"""What the audit trail says of one recording, and whether that part of the trail is what the witness vouches for."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlmodel import Session
+
+from broker.audit import inspection
+from broker.audit.chain import GENESIS, Break, verify
+from broker.audit.checkpoint import Checkpoint
+from broker.audit.model import AuditRecord
+from broker.recordings.audited import AuditedRecording, told
+from broker.recordings.events import RecordingOpened
+
+
+class Standing(StrEnum):
+    """`WITNESSED`: a checkpoint vouches for every record about it. `NOT_WITNESSED`: none does yet, the links hold.
+
+    `ALTERED`: a record between the first about it and that checkpoint is not the one that was written.
+    """
+
+    WITNESSED = "witnessed"
+    NOT_WITNESSED = "not_witnessed"
+    ALTERED = "altered"
+
+
+@dataclass(frozen=True)
+class TrailFacts:
+    """The trail's word on a recording. `audited` None: it has none."""
+
+    audited: AuditedRecording | None
+    standing: Standing
+
+
+def read_trail(session: Session, recording_id: str, covering: Callable[[int], Checkpoint | None]) -> TrailFacts:
+    """Read every record about a recording, and follow the chain from the first of them to the witness's checkpoint."""
+    audited: AuditedRecording | None = None
+    numbers: list[int] = []
+    begins = ""
+    for stored in inspection.about(session, recording_id):
+        numbers.append(stored.record.seq)
+        begins = begins or stored.record.code
+        audited = told(audited, stored.record)
+    if not numbers:
+        return TrailFacts(None, Standing.NOT_WITNESSED)
+    if begins != RecordingOpened.code:  # its first record is gone, and with it where the chain is to be followed from
+        return TrailFacts(audited, Standing.ALTERED)
+    return TrailFacts(audited, _standing(session, numbers[0], numbers[-1], covering(numbers[-1])))
+
+
+def _standing(session: Session, first: int, last: int, checkpoint: Checkpoint | None) -> Standing:
+    before = inspection.one(session, first - 1)
+    if before is None and first > 1:
+        return Standing.ALTERED
+    until = checkpoint.seq if checkpoint is not None else last
+    previous = before.record.hash if before is not None else GENESIS
+    result = verify(_intact(session, first - 1, until), after=first - 1, previous=previous)
+    if isinstance(result, Break) or result.last_seq != until:
+        return Standing.ALTERED
+    if checkpoint is None:
+        return Standing.NOT_WITNESSED
+    return Standing.WITNESSED if result.head == checkpoint.head else Standing.ALTERED
+
+
+def _intact(session: Session, after: int, until: int) -> Iterator[AuditRecord]:
+    """The records up to the first that is not as the appender writes them."""
+    for stored in inspection.walk(session, after=after):
+        if stored.record.seq > until or not stored.is_intact:
+            return
+        yield stored.record
