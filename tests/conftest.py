@@ -19,7 +19,12 @@ structlog.configure(
 )
 
 
+# What is imported and collected stays to the end: the garbage collector need not look at it again and again.
+gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """What was imported and collected stays to the end: the garbage collector need not look at it again and again."""
+    """From here on there is garbage again."""
     gc.collect()
     gc.freeze()
+    gc.enable()

@@ -3,13 +3,14 @@
 import ast
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests.guards.guard import ROOT, Guard, every_guard
 from tests.guards.judging import Bench, Judgement, summary
-from tests.guards.runs import ERROR, FAILED, PASSED, SKIPPED, Outcomes, run_tests
+from tests.guards.runs import FAILED, PASSED, Outcomes
 
 _GUARDS = every_guard()
 
@@ -29,9 +30,13 @@ def test_a_guards_tests_exist(guard: Guard) -> None:
     assert guard.tests
     for test in guard.tests:
         path, _, name = test.partition("::")
-        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-        names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-        assert name in names, test
+        assert name in _functions_of(path), test
+
+
+@cache
+def _functions_of(path: str) -> frozenset[str]:
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def test_no_promise_stands_twice() -> None:
@@ -102,39 +107,3 @@ def test_a_test_that_passes_without_its_guard_or_cannot_tell_fails_its_entry(tmp
     assert judgement.words == "last words"
     (gone,) = _run(tmp_path, _Pytest({}), [_entry("three", "a.py::x")])
     assert "found 0 times" in gone.wrong[0]
-
-
-_EVERY_END = """
-import pytest
-
-@pytest.mark.parametrize("number", [1, 2, 3])
-def test_one_case_fails(number):
-    assert number != 2
-
-def test_passes():
-    pass
-
-@pytest.fixture
-def broken():
-    raise RuntimeError
-
-def test_cannot_begin(broken):
-    pass
-
-def test_is_skipped():
-    pytest.skip("not here")
-"""
-
-
-def test_a_run_tells_how_each_test_ended_and_a_hanging_one_is_over_with_its_time(tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    copy.mkdir()
-    (copy / "test_ends.py").write_text(_EVERY_END)
-    wanted = {"one_case_fails": FAILED, "passes": PASSED, "cannot_begin": ERROR, "is_skipped": SKIPPED}
-    named = {f"test_ends.py::test_{name}": end for name, end in wanted.items()}
-    outcomes = run_tests(copy, sorted(named))
-    assert outcomes.found == named
-    assert "assert 2 != 2" in outcomes.words or "1 error" in outcomes.words
-    assert run_tests(copy, ["test_ends.py::test_gone"]).found == {"test_ends.py::test_gone": "did not run"}
-    hangs = run_tests(copy, ["test_ends.py::test_passes"], limit_seconds=0.05)
-    assert hangs.found == {"test_ends.py::test_passes": "not done after 0.05 s"}

@@ -1,9 +1,13 @@
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,43 +35,54 @@ while True:
 """
 
 
-def _program(tmp_path: Path, behaviour: str) -> plans.Program:
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[plans.Program]:
+    """A child that writes a line at each start, and lives until it is stopped."""
     script = tmp_path / "child.py"
     script.write_text(_CHILD)
-    sock = socket.create_server(("127.0.0.1", 0))
-    argv = ("/usr/bin/python3", str(script), str(tmp_path / "log"), behaviour)
-    return plans.Program("child", os.getuid(), argv, (("door", sock),))
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        argv = ("/usr/bin/python3", str(script), str(tmp_path / "log"), "stay")
+        yield plans.Program("child", os.getuid(), argv, (("door", sock),))
 
 
-def _run_for(supervised: supervisor.Supervisor, seconds: float) -> None:
-    threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM)).start()
+def _run_until_started(program: plans.Program, folder: Path, times: int) -> list[str]:
+    """Run a supervisor until its child was started this often; what the child wrote."""
+    log = folder / "log"
+
+    def stop() -> None:
+        limit = time.monotonic() + 30
+        while len(log.read_text().splitlines() if log.exists() else ()) < times and time.monotonic() < limit:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGTERM)
+
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)}
     try:
-        assert supervised.run() == 0
+        threading.Thread(target=stop).start()
+        assert supervisor.Supervisor([program], folder / "notify.sock").run() == 0
     finally:
         signal.set_wakeup_fd(-1)
         for number, handler in handlers.items():
             signal.signal(number, handler)
+    return log.read_text().splitlines()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="setpriv changes user ids: root only; the end-to-end run covers it")
-def test_a_child_gets_its_sockets_and_is_stopped(tmp_path: Path) -> None:
-    program = _program(tmp_path, "stay")
-    _run_for(supervisor.Supervisor([program], tmp_path / "notify.sock"), 1.0)
-    ((pid, names, listen_pid, uid),) = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
+def test_a_child_gets_its_sockets_and_is_stopped(program: plans.Program, tmp_path: Path) -> None:
+    (line,) = _run_until_started(program, tmp_path, 1)
+    pid, names, listen_pid, uid = line.split()
     assert (names, listen_pid, int(uid)) == ("door", pid, os.getuid())
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid), 0)
-    program.sockets[0][1].close()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="setpriv changes user ids: root only; the end-to-end run covers it")
-def test_a_child_that_dies_is_started_again_more_and_more_slowly(tmp_path: Path) -> None:
-    program = _program(tmp_path, "die")
-    _run_for(supervisor.Supervisor([program], tmp_path / "notify.sock"), 2.5)
-    starts = len((tmp_path / "log").read_text().splitlines())
-    assert 2 <= starts <= 6
-    program.sockets[0][1].close()
+def test_a_child_that_dies_is_started_again_more_and_more_slowly(
+    program: plans.Program, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    dying = replace(program, argv=(*program.argv[:-1], "die"))
+    assert len(_run_until_started(dying, tmp_path, 3)) == 3
+    waits = [float(wait) for wait in re.findall(r"starting it again in ([0-9.]+) s", capfd.readouterr().err)]
+    assert waits[:2] == [0.2, 0.4]
 
 
 def test_only_root_may_bring_a_site_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,14 @@
 import base64
 import secrets
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar, cast
 
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from broker.access_requests.model import Wish
 from broker.access_requests.service import AccessRequestService, Asker
+from broker.adapters.db.database import Database
 from broker.audit.health import TrailHealth
 from broker.audit.reactions import Reactions
 from broker.devices.testing import BuiltDevice
@@ -25,6 +28,7 @@ from broker.grants.certificates import SshUserAuthority, spki_sha256
 from broker.grants.model import Grant
 from broker.grants.service import GrantService, Holder
 from broker.identities.model import Person, Role
+from broker.identities.testing import NOON
 from broker.kernel.clock import milliseconds
 from broker.kernel.ids import raw
 from broker.kernel.sensitivity import SecretText
@@ -84,6 +88,9 @@ class Plant:
 
     def a_grant(self, hours: float = 2) -> Grant:
         """An approved request's grant, beginning now."""
+        return _once(self, f"granted for {hours} h", lambda: self._granted(hours))
+
+    def _granted(self, hours: float) -> Grant:
         wish = Wish("pump 3 stands still", "WO-1", None, timedelta(hours=hours))
         asked = self.requests.submit(self.asker, self.target.name, "maint", wish)
         self.requests.approve(self.approver.id, asked.request.id, None)
@@ -98,7 +105,12 @@ class Plant:
 
     def admitted(self, grant: Grant | None = None) -> Admitted:
         """A session that was admitted."""
-        answer = self.sessions.admit(self.a_client(grant or self.a_grant()).connect())
+        if grant is None:
+            return _once(self, "admitted", lambda: self._admitted(self.a_grant()))
+        return self._admitted(grant)
+
+    def _admitted(self, grant: Grant) -> Admitted:
+        answer = self.sessions.admit(self.a_client(grant).connect())
         assert isinstance(answer, Admitted), answer
         return answer
 
@@ -187,6 +199,42 @@ class Client:
             proof=self.proof(username),
         )
         return replace(request, **changes)  # type: ignore[arg-type]
+
+
+def _file(database: Database) -> Path:
+    return Path(str(database.engine.url.database))
+
+
+def _content(database: Database) -> bytes:
+    """The database's file, with all that was committed in it."""
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    return _file(database).read_bytes()
+
+
+def _put(database: Database, content: bytes) -> None:
+    """Let the database be this file."""
+    database.engine.dispose()
+    _file(database).write_bytes(content)
+
+
+Made = TypeVar("Made")
+_made: dict[tuple[frozenset[str], str], tuple[object, bytes]] = {}
+
+
+def _once(plant: Plant, name: str, make: Callable[[], Made]) -> Made:
+    """What most tests begin with: made once, put into each plant on its first day, made anew in any other."""
+    database, tables = plant.world.database, known_tables()
+    if database.engine.dialect.name != "sqlite" or plant.world.clock.now() != NOON:
+        return make()
+    _, first_day = _founded_once(tables)
+    if _content(database) != first_day:
+        return make()
+    if (tables, name) not in _made:
+        _made[tables, name] = make(), _content(database)
+    made, content = _made[tables, name]
+    _put(database, content)
+    return cast("Made", made)
 
 
 @dataclass(frozen=True)
