@@ -3,7 +3,8 @@
 RecordingFaultError
 ├── RecordingError      writing: the frames handed over are not (yet) on file
 ├── DamagedRecordingError    reading: the file is not what its writer wrote
-└── UnpackerMissingError     reading: this Python lacks the library that unpacks batches
+├── UnpackerMissingError     reading: this Python lacks the library that unpacks batches
+└── StoreError               where recordings lie did not do what was asked; says nothing about the recording
 """
 
 
@@ -42,3 +43,7 @@ class UnpackerMissingError(RecordingFaultError):
     def __init__(self) -> None:
         message = "its content is compressed: install the package zstandard, or verify without the unseal key"
         super().__init__("no_unpacker", message)
+
+
+class StoreError(RecordingFaultError):
+    """A store of recordings failed or refused. Neither an `OSError` nor damage, so that it is taken for neither."""

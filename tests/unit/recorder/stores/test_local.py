@@ -1,59 +1,63 @@
+import io
+import os
+import resource
+import signal
 from pathlib import Path
 
 import pytest
 
-from recorder.errors import RecordingError
+from recorder.errors import StoreError
 from recorder.stores.local import LocalStore
-from recorder.testing import write_sample
+from tests.unit.recorder.stores.contract import *  # noqa: F403 - the tests that every store passes
+from tests.unit.recorder.stores.contract import RECORDING, code_of
 
-RECORDING = "rec_06ew000000000000000000000g"
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    return LocalStore(folder)
 
 
-def test_a_recording_is_found_by_its_id(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path / "recordings")
-    path = store.path_for_new(RECORDING)
-    write_sample(path)
-    assert store.find(RECORDING) == path
-    assert path.parent.stat().st_mode & 0o777 == 0o700
+def test_a_recording_lies_under_its_id_and_only_its_group_reads_along(store: LocalStore) -> None:
+    store.put(RECORDING, io.BytesIO(b"bytes"))
+    path = store.folder / f"{RECORDING}.sallyrec"
+    assert path.read_bytes() == b"bytes"
     assert path.stat().st_mode & 0o777 == 0o640
+    assert [one.name for one in store.folder.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize("bad", ["", "x", "../../etc/passwd", "rec/0g", "rec_\n", "r" * 65])
-def test_an_id_that_could_lead_elsewhere_is_refused(tmp_path: Path, bad: str) -> None:
-    store = LocalStore(tmp_path)
-    for call in (store.path_for_new, store.find):
-        with pytest.raises(RecordingError) as refusal:
-            call(bad)
-        assert refusal.value.code == "bad_id"
+def test_a_recording_is_never_replaced(store: LocalStore) -> None:
+    store.put(RECORDING, io.BytesIO(b"first"))
+    with pytest.raises(StoreError) as refusal:
+        store.put(RECORDING, io.BytesIO(b"second"))
+    assert code_of(refusal) == "exists"
+    assert (store.folder / f"{RECORDING}.sallyrec").read_bytes() == b"first"
 
 
-def test_an_unknown_recording_and_a_link_are_not_found(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path)
-    path = store.path_for_new(RECORDING)
-    path.symlink_to("/etc/hostname")
-    for name in (RECORDING, "rec_other"):
-        with pytest.raises(RecordingError) as refusal:
-            store.find(name)
-        assert refusal.value.code == "not_found"
+def test_a_link_is_no_recording(store: LocalStore) -> None:
+    store.path(RECORDING).symlink_to("/etc/hostname")
+    assert list(store.stored()) == []
+    with pytest.raises(StoreError) as refusal:
+        store.find(RECORDING)
+    assert code_of(refusal) == "not_found"
 
 
-def test_no_recording_begins_when_too_little_space_is_free(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path, least_free_bytes=1 << 60)
-    with pytest.raises(RecordingError) as refusal:
-        store.path_for_new(RECORDING)
-    assert refusal.value.code == "no_space"
+def test_what_a_killed_put_left_is_no_recording_and_stands_in_nobodys_way(store: LocalStore) -> None:
+    (store.folder / f"{RECORDING}.new").write_bytes(b"half")
+    assert list(store.stored()) == []
+    store.put(RECORDING, io.BytesIO(b"whole"))
+    assert [one.name for one in store.folder.iterdir()] == [f"{RECORDING}.sallyrec"]
 
 
-def test_a_root_that_is_a_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(RecordingError) as refusal:
-        LocalStore(tmp_path / "file").path_for_new(RECORDING)
-    assert refusal.value.code == "not_created"
-
-
-def test_unfinished_files_are_those_without_a_trailer(tmp_path: Path) -> None:
-    store = LocalStore(tmp_path)
-    done, left = store.path_for_new(RECORDING), store.path_for_new("rec_left")
-    write_sample(done)
-    left.write_bytes(done.read_bytes()[:-1])
-    assert list(store.unfinished()) == [left]
+def test_a_full_disk_is_said_and_leaves_nothing(store: LocalStore) -> None:
+    pid = os.fork()
+    if pid == 0:  # the limit of a file's size stands for a full disk, in a process of its own
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        try:
+            store.put(RECORDING, io.BytesIO(b"x" * 100_000))
+        except StoreError as error:
+            os._exit(0 if error.code == "no_space" and not list(store.folder.iterdir()) else 2)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
