@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import math
 import os
 import re
 import select
@@ -12,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,53 +24,68 @@ from tests.contract.namespaces import BROKER4, DOORS, KNOCK_PORT, VENDOR4, Peer
 
 VALID_KNOCKS = 20
 _VALID_SECONDS = 1.0
-_TICKS = os.sysconf("SC_CLK_TCK")
+_FLOOD_ALONE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Knock to SYN-ACK in milliseconds."""
+    """Knock to SYN-ACK in milliseconds, and the daemon's processor time for each knock."""
 
     knocks: int
     lost: int
     p50: float
     p99: float
     longest: float
+    cpu_ms: float
 
 
 @dataclass(frozen=True)
 class Flood:
-    """The highest rate at which every valid knock still opened within a second; and what it cost the daemon."""
+    """The highest rate at which every valid knock still opened within a second; and what it cost the daemon.
+
+    cores: under the flood alone, with no valid knock to judge. cores_with_knocks: while the valid ones came in as well.
+    """
 
     kind: Kind
     rate: float
     is_generators_limit: bool
     failed_at: float | None
     cores: float
+    cores_with_knocks: float
     p50: float
 
 
-def latency(broker: Knocked, knocks: int, *, pause_seconds: float = 0.0) -> Latency:
-    """Fresh source address for each knock, one after another."""
+@dataclass(frozen=True)
+class _Trial:
+    """One rate tried."""
+
+    kept: bool
+    rate: float
+    cores: float
+    cores_with_knocks: float
+    p50: float
+
+
+def latency(broker: Knocked, knocks: int, *, at_once: int = 0, pause_seconds: float = 0.0) -> Latency:
+    """Fresh source address for each knock, one after another; after `at_once` of them with a pause before each."""
     found: list[float] = []
-    lost = 0
+    used = cpu_seconds(broker)
     for start in range(0, knocks, 50):
         addresses = [fresh_address() for _ in range(min(50, knocks - start))]
-        for address, packet in zip(addresses, broker.mint(addresses), strict=True):
+        for number, (address, packet) in enumerate(zip(addresses, broker.mint(addresses), strict=True), start):
+            if number >= at_once:
+                time.sleep(pause_seconds)
             seconds = broker.outside.inside(
                 lambda a=address, p=packet: send_and_connect(broker.outside.broker, p, a, 3.0)
             )  # type: ignore[misc]
-            if seconds is None:
-                lost += 1
-            else:
+            if seconds is not None:
                 found.append(seconds * 1000)
-            time.sleep(pause_seconds)
+    cpu_ms = (cpu_seconds(broker) - used) * 1000 / knocks
     found.sort()
     if not found:
-        return Latency(knocks, lost, float("inf"), float("inf"), float("inf"))
-    return Latency(
-        knocks, lost, statistics.median(found), found[min(len(found) - 1, int(len(found) * 0.99))], found[-1]
-    )
+        return Latency(knocks, knocks, math.inf, math.inf, math.inf, cpu_ms)
+    p99 = found[min(len(found) - 1, int(len(found) * 0.99))]
+    return Latency(knocks, knocks - len(found), statistics.median(found), p99, found[-1], cpu_ms)
 
 
 def observed(broker: Knocked, count: int) -> list[bytes]:
@@ -86,47 +102,49 @@ def flood(broker: Knocked, kind: Kind, caught: Sequence[bytes], rates: Sequence[
 
     Rate 0 is as fast as the generator goes.
     """
-    best: Flood | None = None
-    failed_at: float | None = None
+    best: _Trial | None = None
+    best_rate = failed_at = None
     ascending = len(rates) > 1 and rates[0] < rates[1] and rates[0] != 0
     for rate in rates:
-        kept, real_rate, cores, p50 = _under_flood(broker, kind, caught, rate)
-        if not kept:  # Another chance for both: the machine may have been busy with something else.
-            kept, real_rate, cores, p50 = _under_flood(broker, kind, caught, rate)
-        if kept:
-            best = Flood(kind, real_rate, rate == 0, failed_at, cores, p50)
+        tried = _under_flood(broker, kind, caught, rate)
+        if not tried.kept:  # Another chance for both: the machine may have been busy with something else.
+            tried = _under_flood(broker, kind, caught, rate)
+        if tried.kept:
+            best, best_rate = tried, rate
             if not ascending:
-                return best
+                break
         else:
-            failed_at = real_rate
+            failed_at = tried.rate
             if ascending:
                 break
     if best is None:
-        return Flood(kind, 0.0, is_generators_limit=False, failed_at=failed_at, cores=0.0, p50=float("inf"))
-    return Flood(best.kind, best.rate, best.is_generators_limit, failed_at, best.cores, best.p50)
+        return Flood(
+            kind, 0.0, is_generators_limit=False, failed_at=failed_at, cores=0, cores_with_knocks=0, p50=math.inf
+        )
+    return Flood(kind, best.rate, best_rate == 0, failed_at, best.cores, best.cores_with_knocks, best.p50)
 
 
-def _under_flood(broker: Knocked, kind: Kind, caught: Sequence[bytes], rate: float) -> tuple[bool, float, float, float]:
+def _under_flood(broker: Knocked, kind: Kind, caught: Sequence[bytes], rate: float) -> _Trial:
     addresses = [fresh_address() for _ in range(VALID_KNOCKS)]
     packets = broker.mint(addresses)
     found: list[float] = []
-    kept = True
     with _flooding(broker, kind, caught, rate) as result:
-        begun, used = time.monotonic(), cpu_seconds(broker)
         time.sleep(0.3)
-        for address, packet in zip(addresses, packets, strict=True):
-            seconds = broker.outside.inside(
-                lambda a=address, p=packet: send_and_connect(broker.outside.broker, p, a, _VALID_SECONDS)
-            )  # type: ignore[misc]
-            if seconds is None:
-                kept = False
-                break
-            found.append(seconds * 1000)
-            time.sleep(0.02)
-        # A second of flood at least, or its cost could not be told.
-        time.sleep(max(0.0, 1.0 - (time.monotonic() - begun)))
-        cores = (cpu_seconds(broker) - used) / (time.monotonic() - begun)
-    return kept, result[0], cores, statistics.median(found) if found else float("inf")
+        cores = cores_during(broker, lambda: time.sleep(_FLOOD_ALONE_SECONDS))
+
+        def knock() -> None:
+            for address, packet in zip(addresses, packets, strict=True):
+                seconds = broker.outside.inside(
+                    lambda a=address, p=packet: send_and_connect(broker.outside.broker, p, a, _VALID_SECONDS)
+                )  # type: ignore[misc]
+                if seconds is None:
+                    break
+                found.append(seconds * 1000)
+                time.sleep(0.02)
+
+        with_knocks = cores_during(broker, knock)
+    kept = len(found) == len(addresses)
+    return _Trial(kept, result[0], cores, with_knocks, statistics.median(found) if found else math.inf)
 
 
 @contextlib.contextmanager
@@ -151,13 +169,24 @@ def _flooding(broker: Knocked, kind: Kind, caught: Sequence[bytes], rate: float)
             result.append(said["sent"] / said["seconds"])
 
 
+def cores_during(broker: Knocked, what: Callable[[], object]) -> float:
+    """Processor time of the daemon's processes while `what` runs, in cores."""
+    begun, used = time.monotonic(), cpu_seconds(broker)
+    what()
+    return (cpu_seconds(broker) - used) / (time.monotonic() - begun)
+
+
 def cpu_seconds(broker: Knocked) -> float:
-    """User and system time of the daemon's processes so far."""
+    """User and system time of the daemon's threads so far, to the nanosecond as the scheduler counts it.
+
+    An interrupt that comes while a process runs, and the network's work in it, counts as the process's own: no better
+    is to be had, and it can only make the figure worse.
+    """
     total = 0
     for pid in broker.processes():
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / _TICKS
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            total += int((task / "schedstat").read_text().split()[0])
+    return total / 1e9
 
 
 def memory_mib(broker: Knocked) -> float:
@@ -212,7 +241,7 @@ def restart(broker: Knocked, how: signal.Signals) -> Restart:
         if seconds is not None:
             return Restart(how.name, time.monotonic() - begun if seconds > 0.9 else seconds, replay_opens)
         if time.monotonic() - begun > 90:
-            return Restart(how.name, float("inf"), replay_opens)
+            return Restart(how.name, math.inf, replay_opens)
 
 
 def closes_after_kill(broker: Knocked) -> float | None:
@@ -233,8 +262,16 @@ def closes_after_kill(broker: Knocked) -> float | None:
     return shut
 
 
-def revocation(lab: Network, rounds: int) -> list[float]:
-    """Milliseconds from control's `revoke` to the reset at the client, on flows that the gateway has marked."""
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """Milliseconds from control's `revoke` to the reset at the client, and to the opener's answer that all is done."""
+
+    reset_ms: float
+    done_ms: float
+
+
+def revocation(lab: Network, rounds: int) -> list[Revocation]:
+    """Revoke devices one after another, each with one flow that the gateway has marked."""
     gateway, control, guard = lab.peer("gateway"), lab.peer("control"), lab.peer("guard")
     listener = lab.listen(lab.broker, DOORS[2])
     found = []
@@ -248,12 +285,13 @@ def revocation(lab: Network, rounds: int) -> list[float]:
         poller = select.poll()
         poller.register(client, select.POLLIN | select.POLLHUP | select.POLLERR)
         begun = time.perf_counter()
-        _done(control, type="revoke", mark=mark)
+        control.tell(type="revoke", mark=mark)
         poller.poll(2000)
-        found.append((time.perf_counter() - begun) * 1000)
-        error = client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if error == 0:
+        reset_at = time.perf_counter()
+        if client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
             raise AssertionError("a revoked flow was not reset")
+        _require_done(control.hear(), "revoke")
+        found.append(Revocation((reset_at - begun) * 1000, (time.perf_counter() - begun) * 1000))
         client.close()
         ours.close()
         _done(control, type="unrevoke", mark=mark)
@@ -261,9 +299,12 @@ def revocation(lab: Network, rounds: int) -> list[float]:
 
 
 def _done(peer: Peer, **message: object) -> None:
-    answer = peer.ask(**message)
+    _require_done(peer.ask(**message), str(message["type"]))
+
+
+def _require_done(answer: Mapping[str, object], what: str) -> None:
     if answer["type"] != "done":
-        raise AssertionError(f"{message['type']}: {answer}")
+        raise AssertionError(f"{what}: {answer}")
 
 
 __all__ = ["STRANGER", "Flood", "Kind", "Latency", "Restart", "closes_after_kill", "flood", "latency", "memory_mib"]

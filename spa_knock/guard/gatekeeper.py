@@ -1,5 +1,6 @@
 """Keeps the gate's filter on the knock sockets in step with the keys in force."""
 
+import contextlib
 import logging
 import socket
 from collections.abc import Sequence
@@ -23,7 +24,11 @@ class Gate(StrEnum):
 
 
 class Gatekeeper:
-    """Begins with nothing let through. A change of keys replaces the filter in one step."""
+    """Begins with nothing let through. A change of keys replaces the filter in one step.
+
+    Whoever binds the sockets (the service manager, long before) attaches no filter, and while no guard runs the last
+    one's stays: what has come in by then is thrown away unread, once nothing more can follow.
+    """
 
     def __init__(self, sockets: Sequence[socket.socket]) -> None:
         self._sockets = sockets
@@ -33,6 +38,7 @@ class Gatekeeper:
         self.gate = Gate.CLOSED
         for sock in sockets:
             attach(sock, DROP_ALL)
+            self._dropped += _drain(sock)
 
     def keep(self, gate_keys: tuple[bytes, ...]) -> None:
         """Let through what these keys let through; without keys nothing."""
@@ -83,3 +89,13 @@ class Gatekeeper:
                 _log.warning("the keyed filter does not fit (%s): raise net.core.optmem_max", error)
                 return False
         return True
+
+
+def _drain(sock: socket.socket) -> int:
+    """Throw away what waits in the socket; returns how many datagrams. Ends, because the filter lets none through."""
+    count = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sock.recv(1, socket.MSG_DONTWAIT | socket.MSG_TRUNC)
+            count += 1
+    return count

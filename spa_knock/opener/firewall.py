@@ -12,6 +12,7 @@ from spa_knock.opener import conntrack, listing, sets, sockets
 from spa_knock.opener.conntrack import Flow
 from spa_knock.opener.errors import KernelError, Refusal
 from spa_knock.opener.listing import FoundChain
+from spa_knock.opener.marked import MarkedSockets
 from spa_knock.opener.netlink import Message, Reply
 from spa_knock.opener.ruleset import ADDRESS_PORT_SETS, REVOKED_SET, SEEN_SET, BaseChain
 from spa_knock.opener.sockets import Connection
@@ -64,6 +65,7 @@ class Firewall:
         self._table = table
         self._netfilter = netfilter
         self._diagnosis = diagnosis
+        self._marked = MarkedSockets()
 
     def require_loaded(self) -> None:
         """Raise KernelError unless every set of the base rule set is there."""
@@ -134,7 +136,8 @@ class Firewall:
         """
         if self._is_revoked(mark):
             raise Refusal("mark_revoked")
-        flows = {connection.flow for connection in self._connections(port, address, remote_port)}
+        connections = self._connections(port, address, remote_port)
+        flows = {connection.flow for connection in connections}
         if len(flows) != 1:
             raise Refusal("flow_unknown")
         (flow,) = flows
@@ -148,15 +151,18 @@ class Firewall:
             if error.number in _ABSENT:
                 raise Refusal("flow_unknown") from error
             raise
+        self._marked.note(mark, connections)
 
     def revoke(self, mark: int) -> int:
         """Block `mark` and reset every connection that carries it. Returns how many sockets were destroyed.
 
-        The order matters: first the rule, so that nothing new gets through, then the sockets. The tracking entries
-        stay: they carry the mark that keeps the flow dead; without them a server that talks first would revive it.
+        The order matters: first the rule, so that nothing new gets through, then the sockets that were marked here, at
+        once; then whatever else the kernel knows of the mark, for which it goes through its whole table. The tracking
+        entries stay: they carry the mark that keeps the flow dead; without them a server that talks first would revive
+        it.
         """
         self._change([sets.add(self._table, REVOKED_SET, sets.mark_key(mark))], "revoking a mark")
-        destroyed = 0
+        destroyed = sum(self._destroy(connection) for connection in self._marked.take(mark))
         for flow in self._flows_with_mark(mark):
             for connection in self._connections(flow.local_port, flow.remote, flow.remote_port):
                 if connection.flow == flow:

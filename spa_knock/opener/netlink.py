@@ -134,14 +134,13 @@ class Netlink:
         self._socket.close()
 
     def transact(self, messages: Sequence[Message], what: str) -> list[Reply]:
-        """Send the messages as one datagram and wait until each that asks for an ACK has its answer.
+        """Send the messages as one datagram and wait until each that asks for an ACK has its answer, or one has failed.
 
         Returns the replies that are not acknowledgements. Raises KernelError with the first error; for a netfilter
         batch that means that nothing was done.
         """
         first = self._send(messages)
-        asking = {first + index for index, message in enumerate(messages) if message.flags & ACK}
-        waiting = set(asking)
+        waiting = {first + index for index, message in enumerate(messages) if message.flags & ACK}
         sent = range(first, first + len(messages))
         others: list[Reply] = []
         failed = 0
@@ -154,8 +153,8 @@ class Netlink:
                     continue
                 waiting.discard(reply.sequence)
                 failed = failed or _error_number(reply)
-                if failed and reply.sequence not in asking:
-                    # The batch as a whole was refused: its messages will not be answered one by one.
+                if failed:
+                    # Nothing else that may still come changes it; what does is passed over by its number.
                     waiting.clear()
         if failed:
             raise KernelError(failed, what)

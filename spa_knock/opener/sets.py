@@ -48,12 +48,12 @@ def add(table: str, name: str, key: bytes, timeout_ms: int | None = None) -> Mes
     parts = [_key(key)]
     if timeout_ms is not None:
         parts.append(attribute(_ELEMENT_TIMEOUT, struct.pack(">Q", timeout_ms)))
-    return Message(_NEW_ELEMENT, REQUEST | CREATE | ACK, _element(table, name, parts))
+    return Message(_NEW_ELEMENT, REQUEST | CREATE, _element(table, name, parts))
 
 
 def delete(table: str, name: str, key: bytes) -> Message:
     """Delete an element; an absent one makes the whole transaction fail."""
-    return Message(_DELETE_ELEMENT, REQUEST | ACK, _element(table, name, [_key(key)]))
+    return Message(_DELETE_ELEMENT, REQUEST, _element(table, name, [_key(key)]))
 
 
 def renew(table: str, name: str, key: bytes, timeout_ms: int) -> list[Message]:
@@ -82,9 +82,15 @@ def get_set(table: str, name: str) -> Message:
 
 
 def batch(messages: Sequence[Message]) -> list[Message]:
-    """The messages as one transaction: all or nothing."""
+    """The messages, at least one, as one transaction: all or nothing.
+
+    The last one's acknowledgement answers for all: the kernel sends it once the whole is carried out, and the error of
+    an earlier one comes unasked.
+    """
     frame = nfgenmsg(0, _SUBSYSTEM)
-    return [Message(_BATCH_BEGIN, REQUEST, frame), *messages, Message(_BATCH_END, REQUEST, frame)]
+    *others, last = messages
+    asking = Message(last.type, last.flags | ACK, last.payload)
+    return [Message(_BATCH_BEGIN, REQUEST, frame), *others, asking, Message(_BATCH_END, REQUEST, frame)]
 
 
 def _key(key: bytes) -> bytes:

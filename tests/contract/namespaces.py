@@ -92,7 +92,15 @@ class Peer:
 
     def ask(self, **message: object) -> dict[str, object]:
         """The opener's answer to one request. Raises ConnectionError when it closes instead."""
+        self.tell(**message)
+        return self.hear()
+
+    def tell(self, **message: object) -> None:
+        """Send one request and do not wait."""
         self.socket.sendall(encode(message))
+
+    def hear(self) -> dict[str, object]:
+        """The next answer."""
         while True:
             data = self.socket.recv(65_536)
             if not data:

@@ -74,6 +74,23 @@ def test_a_replay_opens_nothing_live_or_after_a_restart(site: Site, *, kill: boo
     assert [fact["address"] for fact in facts[before:]] == [VENDOR4, NEIGHBOUR4]
 
 
+def test_what_came_in_before_the_guard_began_is_thrown_away_unread(site: Site) -> None:
+    """The service manager's socket is bound all the time; the filter of the guard before lets a knock wait in it."""
+    before, heard = site.facts(), len(site.control.heard)
+    site.stop_guard(kill=True)
+    site.send(DEVICE.knock(stamp_ms=now_ms(), ttl_seconds=1))
+    site.send(DEVICE.knock(stamp_ms=now_ms() + 1, ttl_seconds=1), VENDOR6, BROKER6)
+    site.start_guard()
+    site.control.wait_for_state("armed", heard)
+    site.send(DEVICE.knock(stamp_ms=now_ms(), ttl_seconds=1), NEIGHBOUR4)
+    facts = site.control.wait_for("knock", before + 1)
+    assert [fact["address"] for fact in facts[before:]] == [NEIGHBOUR4]
+    count = len(site.control.wait_for("status", 1))
+    counters = site.control.wait_for("status", count + 2, seconds=20)[-1]["counters"]
+    assert isinstance(counters, dict)
+    assert (counters["shed_at_socket"], counters.get("refused_not_ready")) == (2, None)
+
+
 def test_a_guard_without_history_lets_nobody_in_for_one_window(site: Site) -> None:
     site.stop_guard()
     (site.state / "stamps").unlink()

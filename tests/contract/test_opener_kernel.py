@@ -207,6 +207,22 @@ def test_revoking_a_mark_resets_its_flow_and_no_other(
     talk(third_client, third_ours)
 
 
+def test_a_new_opener_resets_what_another_one_marked(lab: Lab, door_server: socket.socket) -> None:
+    """It finds the flows in the kernel's own table."""
+    open_door(lab.peer("guard"), VENDOR4)
+    client, ours = connected(lab, door_server, VENDOR4, BROKER4)
+    port = client.getsockname()[1]
+    assert lab.peer("gateway").ask(type="mark", door=1, address=VENDOR4, port=port, mark=44)["type"] == DONE
+    lab.stop_opener(kill=True)
+    lab.start_opener()
+    assert lab.peer("control").ask(type="revoke", mark=44)["type"] == DONE
+    client.settimeout(2)
+    with pytest.raises(ConnectionResetError):
+        client.recv(1)
+    with pytest.raises(ConnectionError):
+        ours.sendall(b"anything")
+
+
 def test_revoking_a_mark_whose_connections_are_over_leaves_the_door_itself_alone(
     lab: Lab, door_server: socket.socket, guard: Peer, gateway: Peer, control: Peer
 ) -> None:

@@ -51,10 +51,37 @@ GUARDS = (
         ),
     ),
     Guard(
+        promise="what came in before the guard began is thrown away unread",
+        file="spa_knock/guard/gatekeeper.py",
+        text="            self._dropped += _drain(sock)\n",
+        without="",
+        tests=(
+            "tests/unit/spa_knock/guard/test_gatekeeper.py::test_what_came_in_before_it_began_is_thrown_away_unread",
+            "tests/contract/test_guard_process.py::test_what_came_in_before_the_guard_began_is_thrown_away_unread",
+        ),
+    ),
+    Guard(
+        promise="a revocation resets what was marked before it searches the kernel's table",
+        file="spa_knock/opener/firewall.py",
+        text="        destroyed = sum(self._destroy(connection) for connection in self._marked.take(mark))\n",
+        without="        destroyed = 0\n",
+        tests=(
+            "tests/unit/spa_knock/opener/test_firewall.py"
+            "::test_what_was_marked_here_is_reset_before_the_kernels_table_is_searched",
+        ),
+    ),
+    Guard(
+        promise="an opener that was started anew resets what another one marked",
+        file="spa_knock/opener/firewall.py",
+        text="        for flow in self._flows_with_mark(mark):\n",
+        without="        for flow in ():\n",
+        tests=("tests/contract/test_opener_kernel.py::test_a_new_opener_resets_what_another_one_marked",),
+    ),
+    Guard(
         promise="nothing reaches a guard that has no roster",
         file="spa_knock/guard/gatekeeper.py",
-        text="            attach(sock, DROP_ALL)\n\n    def keep",
-        without="            attach(sock, length_program())\n\n    def keep",
+        text="            attach(sock, DROP_ALL)\n            self",
+        without="            attach(sock, length_program())\n            self",
         tests=(f"{_KERNEL}::test_nothing_reaches_a_guard_that_has_no_roster",),
     ),
     Guard(

@@ -30,6 +30,18 @@ def test_nothing_passes_before_there_are_keys_nor_after(port: Port) -> None:
     assert gatekeeper.shed() == 2
 
 
+def test_what_came_in_before_it_began_is_thrown_away_unread(port: Port) -> None:
+    """A service manager binds the socket and attaches no filter; a guard before it left one that lets knocks in."""
+    for _ in range(3):
+        port.sender.send(packet(OLD))
+    gatekeeper = Gatekeeper([port.receiver])
+    assert gatekeeper.shed() == 3
+    gatekeeper.keep((OLD,))
+    with pytest.raises(BlockingIOError):
+        port.receiver.recv(300)
+    assert port.passes(packet(OLD))
+
+
 def test_during_an_overlap_both_keys_pass_and_no_packet_is_lost_at_the_change(port: Port) -> None:
     gatekeeper = Gatekeeper([port.receiver])
     for keys in ((OLD,), (OLD, NEW), (NEW,)):

@@ -130,6 +130,18 @@ def test_revoking_blocks_first_and_then_destroys_exactly_the_marked_sockets() ->
     assert [payload[-12:] for payload in destroyed] == [struct.pack("=III", 0, 77, 0)]
 
 
+def test_what_was_marked_here_is_reset_before_the_kernels_table_is_searched() -> None:
+    """With thousands of flows that search takes longer than the whole rest."""
+    netfilter = Kernel(xA0D=errno.ENOENT, x101=[conntrack.set_mark(FLOW, 0).payload])
+    diagnosis = Kernel(x14=[a_socket(FLOW, cookie=77)])
+    firewall = a_firewall(netfilter, diagnosis)
+    firewall.mark_flow(443, REMOTE, 5000, 9)
+    netfilter.seen = diagnosis.seen = order = []
+    assert firewall.revoke(9) == 1
+    assert [message.type for message in order] == [0x10, 0xA0C, 0x11, 0x15, 0x101]
+    assert order[3].payload[-12:] == struct.pack("=III", 0, 77, 0)
+
+
 @pytest.mark.parametrize("number", [errno.ENOENT, errno.ESTALE])
 def test_a_socket_that_is_gone_already_is_no_error(number: int) -> None:
     netfilter = Kernel(x101=[conntrack.set_mark(FLOW, 9).payload])

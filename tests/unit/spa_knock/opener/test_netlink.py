@@ -83,12 +83,22 @@ def test_a_batch_is_done_when_each_message_is_acknowledged() -> None:
     link.close()
 
 
-def test_the_first_error_is_told_after_all_answers_are_read() -> None:
+def test_the_first_error_is_told_and_later_answers_are_not_taken_for_the_next_requests() -> None:
     link = ScriptedNetlink(lambda sent: [error(sent[1], errno.ENOENT), error(sent[2], errno.EINVAL)])
+    for _ in range(2):
+        with pytest.raises(KernelError) as caught:
+            link.transact(BATCH, "testing")
+        assert caught.value.number == errno.ENOENT
+        assert "testing" in str(caught.value)
+    link.close()
+
+
+def test_an_error_of_a_message_that_asks_for_no_answer_ends_the_wait() -> None:
+    silent = [BATCH[0], Message(40, REQUEST, b"a"), BATCH[2]]
+    link = ScriptedNetlink(lambda sent: [error(sent[1], errno.ENFILE), error(sent[2])])
     with pytest.raises(KernelError) as caught:
-        link.transact(BATCH, "testing")
-    assert caught.value.number == errno.ENOENT
-    assert "testing" in str(caught.value)
+        link.transact(silent, "testing")
+    assert caught.value.number == errno.ENFILE
     link.close()
 
 

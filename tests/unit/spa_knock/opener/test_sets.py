@@ -25,7 +25,7 @@ def test_an_element_names_table_set_key_and_time() -> None:
     assert (message.type, table, name, key) == (0xA0C, b"sallyport\0", b"open4\0", b"12345678")
     assert inner[4] == (8_000).to_bytes(8, "big")
     assert message.payload[:4] == b"\x01\0\0\0"
-    assert message.flags == REQUEST | ACK | 0x400
+    assert message.flags == REQUEST | 0x400
 
 
 def test_an_element_without_time_stays_for_ever() -> None:
@@ -41,6 +41,11 @@ def test_a_batch_is_framed_as_one_transaction_of_nftables() -> None:
     framed = sets.batch([sets.delete("t", "s", b"k")])
     assert [message.type for message in framed] == [0x10, 0xA0E, 0x11]
     assert framed[0].payload == framed[-1].payload == b"\0\0\0\x0a"
+
+
+def test_one_acknowledgement_answers_for_a_whole_batch() -> None:
+    framed = sets.batch(sets.renew("t", "s", b"k", 1))
+    assert [bool(message.flags & ACK) for message in framed] == [False, False, False, True, False]
 
 
 def test_look_ups_ask_for_one_element_or_one_set() -> None:
