@@ -12,18 +12,25 @@ unprivileged account on the target is a security boundary.
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
 
-from broker.policy.shell_words import UNKNOWN, IncompleteText, SimpleCommand, UnreadableText, Word, read_commands
+from broker.policy.command_wrappers import (
+    MAX_DEPTH,
+    base_name,
+    inner_texts,
+    shell_without_script,
+    sort_arguments,
+    unwrap,
+)
+from broker.policy.shell_words import SimpleCommand, read_commands
+from broker.policy.word_expansion import UNKNOWN, IncompleteText, UnreadableText, Word
 
 LINUX_DEFAULT: Final = "linux-default"
 UNREADABLE_RULE_ID: Final = "command.unreadable"
-_MAX_DEPTH: Final = 8
-_SHELLS: Final = frozenset(("sh", "bash", "dash", "zsh", "ksh", "ash", "rbash", "mksh"))
 
 
 class CommandAction(StrEnum):
@@ -167,7 +174,7 @@ def reads_commands(text: str) -> bool:
         commands = read_commands(text)
     except UnreadableText:
         return False
-    return any(_shell_without_script(argv) for command in commands for argv, _ in _unwrap(list(command.words)))
+    return any(shell_without_script(argv) for command in commands for argv, _ in unwrap(list(command.words)))
 
 
 def judge_unreadable(rules: CommandRules, text: str, why: str) -> CommandVerdict:
@@ -186,18 +193,18 @@ class _Judge:
         self.found: CommandRule | None = None
 
     def commands(self, commands: list[SimpleCommand], depth: int) -> None:
-        if depth > _MAX_DEPTH:
+        if depth > MAX_DEPTH:
             raise UnreadableText("nested too deeply")
         every = [word for command in commands for word in command.words]
         before: SimpleCommand | None = None
         for command in commands:
-            for argv, from_stdin in _unwrap(list(command.words)):
+            for argv, from_stdin in unwrap(list(command.words)):
                 self._apply(argv, every if from_stdin else [])
-                for text in _inner_texts(argv):
+                for text in inner_texts(argv):
                     self.commands(read_commands(text), depth + 1)
-                if _shell_without_script(argv):
+                if shell_without_script(argv):
                     fed = command.here_text
-                    if command.piped and before is not None and _base(before.words[0]) in ("echo", "printf"):
+                    if command.piped and before is not None and base_name(before.words[0]) in ("echo", "printf"):
                         fed += "\n" + " ".join(word.text for word in before.words[1:])
                     if fed.strip():
                         self.commands(read_commands(fed), depth + 1)
@@ -208,13 +215,13 @@ class _Judge:
         if not argv:
             return
         for rule in self.rules.rules:
-            program = _base(argv[0])
+            program = base_name(argv[0])
             if UNKNOWN in program or argv[0].glob:
                 # Which program this is only the target knows: it counts as the one that the rule is about.
                 named = any(fnmatchcase(name, program.replace(UNKNOWN, "*")) for name in rule.programs)
             else:
                 named = program in rule.programs
-            options, operands = _sort_arguments(argv[1:])
+            options, operands = sort_arguments(argv[1:])
             if not named or not _has_option(rule.options, options):
                 continue
             if (rule.trees or rule.paths) and not any(self._protected(rule, word) for word in (*operands, *more)):
@@ -234,10 +241,10 @@ class _Judge:
         )
 
     def _change_folder(self, argv: list[Word]) -> None:
-        if not argv or _base(argv[0]) not in ("cd", "pushd", "popd", "chdir"):
+        if not argv or base_name(argv[0]) not in ("cd", "pushd", "popd", "chdir"):
             return
         operands = [word for word in argv[1:] if not word.text.startswith("-") or word.text == "-"]
-        parts = _resolve(operands[0].text, self.cwd) if len(operands) == 1 and _base(argv[0]) != "popd" else None
+        parts = _resolve(operands[0].text, self.cwd) if len(operands) == 1 and base_name(argv[0]) != "popd" else None
         known = parts is not None and operands[0].known and not operands[0].glob and operands[0].text != "-"
         self.cwd = "/" + "/".join(parts) if known and parts is not None else None
 
@@ -261,26 +268,6 @@ def _meets(parts: list[str], protected: list[str], *, wild: bool) -> bool:
     return all(part == guarded or (wild and fnmatchcase(guarded, part)) for part, guarded in pairs)
 
 
-def _base(word: Word) -> str:
-    return word.text.rsplit("/", 1)[-1]
-
-
-def _sort_arguments(words: list[Word]) -> tuple[list[str], list[Word]]:
-    """Options and operands as GNU tools sort them: options may follow operands, `--` ends them."""
-    options: list[str] = []
-    for at, word in enumerate(words):
-        if word.text == "--":
-            rest = words[at + 1 :]
-            return options, [w for w in words[:at] if not _is_option(w)] + rest
-        if _is_option(word):
-            options.append(word.text)
-    return options, [word for word in words if not _is_option(word)]
-
-
-def _is_option(word: Word) -> bool:
-    return word.text.startswith("-") and word.text != "-"
-
-
 def _has_option(wanted: tuple[str, ...], options: list[str]) -> bool:
     if not wanted:
         return True
@@ -292,101 +279,6 @@ def _has_option(wanted: tuple[str, ...], options: list[str]) -> bool:
         elif UNKNOWN in option or any(want in option[1:] for want in wanted if len(want) == 1):
             return True
     return False
-
-
-# Programs that run another one: options that take a value, and how many operands stand before the command.
-_WRAPPERS: Final[dict[str, tuple[str, int]]] = {
-    "sudo": ("-u -g -h -p -C -r -t -T -U -D -R --user --group --host --prompt --chdir --chroot", 0),
-    "doas": ("-u -C", 0),
-    "env": ("-u -C --unset --chdir", 0),
-    "nohup": ("", 0),
-    "nice": ("-n --adjustment", 0),
-    "ionice": ("-c -n -p --class --classdata", 0),
-    "timeout": ("-s -k --signal --kill-after", 1),
-    "stdbuf": ("-i -o -e", 0),
-    "flock": ("-w -E --wait --timeout", 1),
-    "chroot": ("", 1),
-    "setsid": ("", 0),
-    "command": ("", 0),
-    "builtin": ("", 0),
-    "exec": ("-a", 0),
-    "time": ("-f -o", 0),
-    "busybox": ("", 0),
-    "watch": ("-n --interval", 0),
-    "xargs": ("-I -n -L -P -d -a -s -E --replace --max-args --max-procs --delimiter --arg-file", 0),
-}
-
-
-def _unwrap(words: list[Word], depth: int = 0) -> Iterator[tuple[list[Word], bool]]:
-    """The commands that a simple command amounts to, each with whether its arguments also come from its input."""
-    if not words or depth > _MAX_DEPTH:
-        return
-    program = _base(words[0])
-    yield words, False
-    if program in _WRAPPERS:
-        takes_value, operands = _WRAPPERS[program]
-        at = 1
-        while at < len(words) and (_is_option(words[at]) or re.match(r"[A-Za-z_]\w*=", words[at].text)):
-            option = words[at].text
-            at += 2 if option in takes_value.split() else 1
-            if option == "--":
-                break
-        for argv, from_stdin in _unwrap(words[at + operands :], depth + 1):
-            yield argv, from_stdin or program == "xargs"
-    elif program == "find":
-        yield from _find_actions(words, depth)
-
-
-def _find_actions(words: list[Word], depth: int) -> Iterator[tuple[list[Word], bool]]:
-    at = 1
-    while at < len(words) and words[at].text in ("-H", "-L", "-P"):
-        at += 1
-    roots: list[Word] = []
-    while at < len(words) and not words[at].text.startswith(("-", "(", "!")):
-        roots.append(words[at])
-        at += 1
-    while at < len(words):
-        action = words[at].text
-        at += 1
-        if action == "-delete":
-            yield [Word("rm"), Word("-r"), *roots], False
-        elif action in ("-exec", "-execdir", "-ok", "-okdir"):
-            end = next((i for i in range(at, len(words)) if words[i].text in (";", "+")), len(words))
-            argv = [found for word in words[at:end] for found in (roots if word.text == "{}" else [word])]
-            yield from _unwrap(argv, depth + 1)
-            at = end
-
-
-def _inner_texts(argv: list[Word]) -> Iterator[str]:
-    """Arguments that a program reads as shell text."""
-    program = _base(argv[0]) if argv else ""
-    if program in _SHELLS or program == "su":
-        for at, word in enumerate(argv[1:], 1):
-            if word.text.startswith("-") and not word.text.startswith("--") and "c" in word.text[1:]:
-                following = [w for w in argv[at + 1 :] if not _is_option(w)]
-                if following:
-                    yield following[0].text
-                return
-    elif program == "eval":
-        yield " ".join(word.text for word in argv[1:])
-    elif program == "trap":
-        yield from (word.text for word in argv[1:2])
-    elif program == "env":
-        for at, word in enumerate(argv[1:], 1):
-            if word.text in ("-S", "--split-string") and at + 1 < len(argv):
-                yield " ".join(w.text for w in argv[at + 1 :])
-
-
-def _shell_without_script(argv: list[Word]) -> bool:
-    program = _base(argv[0]) if argv else ""
-    if program in ("sudo", "doas", "su"):
-        login = any(word.text in ("-i", "-s", "--login", "--shell", "-") for word in argv[1:])
-        return (login or program == "su") and not any("c" in word.text for word in argv[1:] if _is_option(word))
-    if program not in _SHELLS:
-        return False
-    clusters = [word.text for word in argv[1:] if _is_option(word) and not word.text.startswith("--")]
-    operands = [word for word in argv[1:] if not _is_option(word)]
-    return not any("c" in c for c in clusters) and (not operands or any("s" in c for c in clusters))
 
 
 def _text(data: Mapping[str, object], name: str) -> str:

@@ -6,16 +6,26 @@ history) is not known here: such a part of a word reads as `UNKNOWN`, and the ju
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
-UNKNOWN: Final = "\0"  # stands in Word.text for a part that only the target knows
+from broker.policy.word_expansion import (
+    EXPANDED,
+    PLAIN,
+    QUOTED,
+    UNKNOWN,
+    Char,
+    IncompleteText,
+    UnreadableText,
+    Word,
+    ansi_c,
+    expand_braces,
+    split_words,
+)
+
 MAX_TEXT_CHARS: Final = 65_536
 _MAX_DEPTH: Final = 24
 _MAX_COMMANDS: Final = 2_000
-_MAX_BRACE_WORDS: Final = 256
 
 _RESERVED: Final = frozenset(
     ("if", "then", "else", "elif", "fi", "while", "until", "do", "done", "{", "}", "!", "time", "in", "esac", "coproc")
@@ -24,28 +34,6 @@ _ASSIGNMENT: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\+?=")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _REDIRECTION: Final = re.compile(r"&>>|&>|<<<|<<-|<<|<>|<&|>>|>&|>\||[<>]")
 _CONTROL: Final = re.compile(r"&&|\|\||\|&|;;&|;;|;&|[;&|()]")
-_ESCAPES: Final = dict(zip("abeEfnrtv", "\a\b\x1b\x1b\f\n\r\t\v", strict=True)) | {char: char for char in "\\'\"?"}
-_CODED: Final = re.compile(r"([0-7]{1,3})|x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{1,4})|U([0-9a-fA-F]{1,8})")
-
-
-class UnreadableText(ValueError):
-    """The text is no shell line that this reader understands, or it is too large or too deep."""
-
-
-class IncompleteText(UnreadableText):
-    """The text ends inside a quote, substitution or here-document or after a backslash: a shell would ask for more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One word after static expansion; `glob` says that an unquoted `*`, `?` or `[` is in it."""
-
-    text: str
-    glob: bool = False
-
-    @property
-    def known(self) -> bool:
-        return UNKNOWN not in self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +43,6 @@ class SimpleCommand:
     words: tuple[Word, ...]
     piped: bool = False
     here_text: str = ""
-
-
-# A character of a word under construction: plain, quoted, or brought by an unquoted expansion (which may split words).
-_PLAIN, _QUOTED, _EXPANDED = 0, 1, 2
-_Char = tuple[str, int]
 
 
 def read_commands(text: str) -> list[SimpleCommand]:
@@ -186,7 +169,7 @@ class _Reader:
         raise IncompleteText("a here-document is not closed")
 
     def _word(self) -> list[Word]:
-        chars: list[_Char] = []
+        chars: list[Char] = []
         quoted = False
         while self.at < len(self.text):
             char = self.text[self.at]
@@ -197,26 +180,26 @@ class _Reader:
                     break
                 self.at += 2
                 self._nested()
-                chars.append((UNKNOWN, _QUOTED))
+                chars.append((UNKNOWN, QUOTED))
             elif char == "\\":
                 if self.at + 1 >= len(self.text):
                     raise IncompleteText("ends with a backslash")
                 if self.text[self.at + 1] != "\n":
-                    chars.append((self.text[self.at + 1], _QUOTED))
+                    chars.append((self.text[self.at + 1], QUOTED))
                 self.at += 2
             elif char == "'":
-                chars += [(c, _QUOTED) for c in self._until_quote()]
+                chars += [(c, QUOTED) for c in self._until_quote()]
                 quoted = True
             elif char == '"':
                 self.at += 1
                 self._double_quoted(chars)
                 quoted = True
             elif char in "$`":
-                quoted |= self._expansion(chars, _EXPANDED)
+                quoted |= self._expansion(chars, EXPANDED)
             else:
-                chars.append((char, _PLAIN))
+                chars.append((char, PLAIN))
                 self.at += 1
-        return [word for braces in _expand_braces(chars) for word in _split(braces, keep_empty=quoted)]
+        return [word for braces in expand_braces(chars) for word in split_words(braces, keep_empty=quoted)]
 
     def _until_quote(self) -> str:
         end = self.text.find("'", self.at + 1)
@@ -226,7 +209,7 @@ class _Reader:
         self.at = end + 1
         return inside
 
-    def _double_quoted(self, chars: list[_Char]) -> None:
+    def _double_quoted(self, chars: list[Char]) -> None:
         while self.at < len(self.text):
             char = self.text[self.at]
             if char == '"':
@@ -234,16 +217,16 @@ class _Reader:
                 return
             if char == "\\" and self.text[self.at + 1 : self.at + 2] in ("$", "`", '"', "\\", "\n"):
                 if self.text[self.at + 1] != "\n":
-                    chars.append((self.text[self.at + 1], _QUOTED))
+                    chars.append((self.text[self.at + 1], QUOTED))
                 self.at += 2
             elif char in "$`":
-                self._expansion(chars, _QUOTED)
+                self._expansion(chars, QUOTED)
             else:
-                chars.append((char, _QUOTED))
+                chars.append((char, QUOTED))
                 self.at += 1
         raise IncompleteText("a quote is not closed")
 
-    def _expansion(self, chars: list[_Char], kind: int) -> bool:
+    def _expansion(self, chars: list[Char], kind: int) -> bool:
         """Reads what starts with `$` or a backquote; says whether it was a quote (`$'…'`, `$"…"`)."""
         text = self.text
         if text[self.at] == "`":
@@ -251,11 +234,11 @@ class _Reader:
             chars.append((UNKNOWN, kind))
             return False
         following = text[self.at + 1 : self.at + 2]
-        if following == "'" and kind == _EXPANDED:
+        if following == "'" and kind == EXPANDED:
             self.at += 1
-            chars += [(c, _QUOTED) for c in self._ansi_c()]
+            chars += [(c, QUOTED) for c in self._ansi_quoted()]
             return True
-        if following == '"' and kind == _EXPANDED:
+        if following == '"' and kind == EXPANDED:
             self.at += 2
             self._double_quoted(chars)
             return True
@@ -273,28 +256,28 @@ class _Reader:
             self.at += 2
             chars.append((UNKNOWN, kind))
         else:
-            chars.append(("$", _QUOTED))
+            chars.append(("$", QUOTED))
             self.at += 1
         return False
 
-    def _value(self, name: str, kind: int) -> list[_Char]:
+    def _value(self, name: str, kind: int) -> list[Char]:
         value = self.variables.get(name)
         return [(UNKNOWN, kind)] if value is None else [(c, kind) for c in value]
 
-    def _parameter(self, chars: list[_Char], kind: int) -> None:
+    def _parameter(self, chars: list[Char], kind: int) -> None:
         self.at += 2
         if (name := _NAME.match(self.text, self.at)) and self.text.startswith("}", name.end()):
             self.at = name.end() + 1
             chars += self._value(name.group(), kind)
             return
         depth = 1
-        inside: list[_Char] = []
+        inside: list[Char] = []
         while self.at < len(self.text):
             char = self.text[self.at]
             if char == "\\":
                 self.at += 2
             elif char in "$`":
-                self._expansion(inside, _QUOTED)
+                self._expansion(inside, QUOTED)
             else:
                 depth += (char == "{") - (char == "}")
                 self.at += 1
@@ -312,7 +295,7 @@ class _Reader:
         while self.at < len(self.text) and depth:
             char = self.text[self.at]
             if char in "$`":
-                self._expansion([], _QUOTED)
+                self._expansion([], QUOTED)
             else:
                 depth += (char == "(") - (char == ")")
                 self.at += 1
@@ -346,81 +329,6 @@ class _Reader:
             at += 1
         raise IncompleteText("a backquote is not closed")
 
-    def _ansi_c(self) -> str:
-        out: list[str] = []
-        at = self.at + 1
-        while at < len(self.text):
-            char = self.text[at]
-            if char == "'":
-                self.at = at + 1
-                return "".join(out)
-            if char != "\\":
-                out.append(char)
-                at += 1
-            elif coded := _CODED.match(self.text, at + 1):
-                octal, *hexes = coded.groups()
-                code = int(octal, 8) & 0xFF if octal else int(next(h for h in hexes if h), 16)
-                out.append(chr(code) if code <= 0x10FFFF else UNKNOWN)
-                at = coded.end()
-            else:
-                following = self.text[at + 1 : at + 2]
-                out.append(_ESCAPES.get(following, "\\" + following))
-                at += 2
-        raise IncompleteText("a quote is not closed")
-
-
-def _split(chars: Iterable[_Char], *, keep_empty: bool) -> list[Word]:
-    """Splits where an unquoted expansion brought white space; a word that is empty and was not quoted vanishes."""
-    words: list[Word] = []
-    current: list[str] = []
-    glob = started = False
-    for char, kind in chars:
-        if kind == _EXPANDED and char in " \t\n":
-            if started:
-                words.append(Word("".join(current), glob))
-            current, glob, started = [], False, False
-            continue
-        started = True
-        current.append(char)
-        glob |= kind != _QUOTED and char in "*?["
-    if started or (keep_empty and not words):
-        words.append(Word("".join(current), glob))
-    return words
-
-
-def _expand_braces(chars: list[_Char]) -> list[list[_Char]]:
-    """`a{b,c}d` → `abd acd`; only unquoted braces with an unquoted comma count; sequences (`{1..9}`) stay."""
-    done: list[list[_Char]] = []
-    waiting = [chars]
-    while waiting:
-        word = waiting.pop()
-        parts = _first_brace(word)
-        if parts is None:
-            done.append(word)
-        else:
-            before, choices, after = parts
-            waiting += [before + choice + after for choice in reversed(choices)]
-        if len(done) + len(waiting) > _MAX_BRACE_WORDS:
-            raise UnreadableText("too many brace alternatives")
-    return done
-
-
-def _first_brace(word: list[_Char]) -> tuple[list[_Char], list[list[_Char]], list[_Char]] | None:
-    for start, item in enumerate(word):
-        if item != ("{", _PLAIN):
-            continue
-        depth, commas = 0, [start]
-        for at in range(start, len(word)):
-            if word[at] == ("{", _PLAIN):
-                depth += 1
-            elif word[at] == (",", _PLAIN) and depth == 1:
-                commas.append(at)
-            elif word[at] == ("}", _PLAIN):
-                depth -= 1
-                if depth == 0:
-                    if len(commas) == 1:
-                        break
-                    cuts = [*commas, at]
-                    choices = [word[left + 1 : right] for left, right in pairwise(cuts)]
-                    return word[:start], choices, word[at + 1 :]
-    return None
+    def _ansi_quoted(self) -> str:
+        value, self.at = ansi_c(self.text, self.at + 1)
+        return value

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from recorder.screen import MOST_COLUMNS, MOST_ROWS, Screen, cells_of
+from recorder.screen import Screen
 from tests.examples import examples
 
 
@@ -88,20 +88,9 @@ def test_a_smaller_window_keeps_the_cursors_line_and_a_larger_one_what_stands() 
     assert wide.lines[0] == "ab"
 
 
-def test_a_size_is_bounded() -> None:
-    screen = Screen(10**9, 10**9)
-    assert (screen.columns, screen.rows) == (MOST_COLUMNS, MOST_ROWS)
-    screen.resize(0, 0)
-    assert (screen.columns, screen.rows) == (80, 24)
-
-
 def test_an_endless_escape_hides_nothing_for_ever() -> None:
     screen = after("\x1b]" + "x" * 70_000)
     assert screen.lines[0].strip()
-
-
-def test_widths_are_those_of_the_east_asian_annex() -> None:
-    assert [cells_of(char) for char in "a中é\u0301Ａ"] == [1, 2, 1, 0, 2]
 
 
 PIECES = st.sampled_from(

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.policy.shell_words import UNKNOWN, IncompleteText, UnreadableText, read_commands
+from broker.policy.shell_words import read_commands
+from broker.policy.word_expansion import UNKNOWN, IncompleteText, UnreadableText
 
 
 def argvs(text: str) -> list[list[str]]:
