@@ -20,6 +20,7 @@ from pathlib import Path
 from spa_knock.client.agent_protocol import AgentProtocolError, MessageBuffer, answer
 from spa_knock.client.errors import ClientError
 from spa_knock.client.home import Home, locked, private_folder
+from spa_knock.client.language import speaking, tr
 from spa_knock.client.places import AGENT_SOCKET, CONTROL_SOCKET, home_dir
 from spa_knock.client.session import Holder
 from spa_knock.client.system import LocalListener, has_unix_sockets
@@ -116,11 +117,16 @@ class Server:
 
     def _handled(self, message: dict[str, object]) -> list[dict[str, object]]:
         try:
-            return self._verbs.handle(message)
+            with speaking(message.get("language")):
+                return self._verbs.handle(message)
         except ClientError as error:
             return [error.to_message()]
         except Exception as error:  # noqa: BLE001 - the edge: one failed request must not end the agent
-            failure = ClientError("failed", "The agent failed", f"{type(error).__name__} in {message['type']}")
+            failure = ClientError(
+                "failed",
+                tr("The agent failed"),
+                tr("{name} in {type}", name=type(error).__name__, type=message["type"]),
+            )
             return [failure.to_message()]
 
     def _agent(self, connection: socket.socket) -> None:
@@ -154,7 +160,9 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(error.one_line() + "\n")
         return int(error.exit_code)
     except OSError as error:
-        sys.stderr.write(f"The agent cannot serve {home.run_path}: {error.strerror or error}\n")
+        sys.stderr.write(
+            tr("The agent cannot serve {path}: {why}", path=home.run_path, why=error.strerror or error) + "\n"
+        )
         return 1
     return 0
 

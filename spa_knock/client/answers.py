@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from spa_knock.client.errors import ClientError
+from spa_knock.client.language import tr
 
 _DURATION = re.compile(r"(?:(\d{1,3})d)?(?:(\d{1,4})h)?(?:(\d{1,5})m)?", re.ASCII)
 _MOST_SECRET_CHARACTERS = 1024
@@ -19,7 +20,9 @@ def read_duration(text: str) -> timedelta:
     days, hours, minutes = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
     length = timedelta(days=days, hours=hours, minutes=minutes)
     if not length:
-        raise ClientError("usage", "This is not a length of time", f"{text!r}", "Write it like 90m, 2h or 1h30m")
+        raise ClientError(
+            "usage", tr("This is not a length of time"), f"{text!r}", tr("Write it like 90m, 2h or 1h30m")
+        )
     return length
 
 
@@ -31,7 +34,10 @@ def read_moment(text: str) -> datetime:
         found = None
     if found is None or found.tzinfo is None:
         raise ClientError(
-            "usage", "This is not a moment", f"{text!r}", "Write it with its zone, like 2026-11-20T09:00:00+08:00"
+            "usage",
+            tr("This is not a moment"),
+            f"{text!r}",
+            tr("Write it with its zone, like 2026-11-20T09:00:00+08:00"),
         )
     return found
 
@@ -48,10 +54,16 @@ class SecretInput:
                 with Path(path).open(encoding="utf-8") as file:
                     line = file.readline(_MOST_SECRET_CHARACTERS + 2)
         except (OSError, UnicodeDecodeError) as error:
-            raise ClientError("usage", f"The {what} cannot be read", f"{path}: {type(error).__name__}") from None
+            raise ClientError(
+                "usage", tr("The {what} cannot be read", what=what), f"{path}: {type(error).__name__}"
+            ) from None
         secret = line.rstrip("\r\n")
         if not secret or len(secret) > _MOST_SECRET_CHARACTERS:
-            raise ClientError("usage", f"The {what} cannot be read", f"{path} does not begin with a line that holds it")
+            raise ClientError(
+                "usage",
+                tr("The {what} cannot be read", what=what),
+                tr("{path} does not begin with a line that holds it", path=path),
+            )
         return secret
 
 
@@ -59,7 +71,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Left-aligned columns, two spaces between them; Chinese characters count as two columns (pure)."""
     cells = [list(heads), *[[printable(cell) for cell in row] for row in rows]]
     widths = [max(_width(row[column]) for row in cells) for column in range(len(heads))]
-    return ["  ".join(_padded(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return ["  ".join(padded(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
 def printable(text: str) -> str:
@@ -71,5 +83,6 @@ def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
 
 
-def _padded(text: str, width: int) -> str:
+def padded(text: str, width: int) -> str:
+    """The text and spaces up to this many columns (pure)."""
     return text + " " * (width - _width(text))

@@ -1,5 +1,6 @@
 """`sally`: the vendor engineer's commands. Data goes to standard output, talk and errors to standard error."""
 
+import io
 import platform
 import sys
 import time
@@ -13,7 +14,7 @@ import typer
 from spa_knock.client import doctor as doctor_
 from spa_knock.client import ssh_config as ssh_config_
 from spa_knock.client import talk
-from spa_knock.client.answers import printable, read_duration, read_moment
+from spa_knock.client.answers import padded, printable, read_duration, read_moment
 from spa_knock.client.enrolment import client_version
 from spa_knock.client.enrolment import enroll as enroll_
 from spa_knock.client.errors import ClientError, Exit
@@ -21,6 +22,7 @@ from spa_knock.client.fields import get_text
 from spa_knock.client.home import Home, write_private
 from spa_knock.client.invite import MOST_TEXT, PREFIX, InviteError, parse_invite
 from spa_knock.client.keys import is_key_locked, key_content, load_device_key
+from spa_knock.client.language import term, tr
 from spa_knock.client.launch import control_link, ensure_agent, is_running, stop_agent
 from spa_knock.client.places import home_dir
 from spa_knock.client.summary import (
@@ -33,13 +35,15 @@ from spa_knock.client.summary import (
 )
 
 app = typer.Typer(
-    help="Remote maintenance through a Sallyport site.",
+    help=tr("Remote maintenance through a Sallyport site."),
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output; errors as JSON on standard error.")]
+Json = Annotated[
+    bool, typer.Option("--json", help=tr("Print JSON on standard output; errors as JSON on standard error."))
+]
 _POLL_SECONDS = 3.0
 _POLL_FAILURES = 20
 """--wait goes on over this many unanswered questions in a row: a minute or more of a lost line."""
@@ -47,21 +51,25 @@ _POLL_FAILURES = 20
 
 @app.command()
 def enroll(
-    invite: Annotated[str, typer.Argument(help="Invite: a file, the pasted text, or - for standard input.")],
+    invite: Annotated[str, typer.Argument(help=tr("Invite: a file, the pasted text, or - for standard input."))],
     *,
-    name: Annotated[str, typer.Option(help="This computer's name as the plant will see it.")] = "",
-    replace: Annotated[bool, typer.Option("--replace", help="Give up the device enrolled here before.")] = False,
-    passphrase: Annotated[bool, typer.Option("--passphrase", help="Lock the device key; asks twice.")] = False,
-    passphrase_file: Annotated[str, typer.Option(help="Lock the device key with the passphrase in this file.")] = "",
+    name: Annotated[str, typer.Option(help=tr("This computer's name as the plant will see it."))] = "",
+    replace: Annotated[bool, typer.Option("--replace", help=tr("Give up the device enrolled here before."))] = False,
+    passphrase: Annotated[bool, typer.Option("--passphrase", help=tr("Lock the device key; asks twice."))] = False,
+    passphrase_file: Annotated[
+        str, typer.Option(help=tr("Lock the device key with the passphrase in this file."))
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Enrol this computer with an invite from the plant."""
     try:
         parsed = parse_invite(_invite_text(invite))
     except InviteError as error:
-        raise ClientError("usage", "This invite cannot be used", str(error), "Copy it again, all of it") from None
+        raise ClientError(
+            "usage", tr("This invite cannot be used"), str(error), tr("Copy it again, all of it")
+        ) from None
     lock = _new_passphrase(passphrase_file) if passphrase or passphrase_file else None
-    talk.say(f"Knocking at {parsed.site.name} ...", quiet=as_json)
+    talk.say(tr("Knocking at {name} ...", name=parsed.site.name), quiet=as_json)
     device_name = (name or platform.node() or "computer")[:80]
     done = enroll_(_home(), parsed, device_name, replace=replace, passphrase=lock)
     talk.show(
@@ -73,10 +81,16 @@ def enroll(
             "state": done.state,
         },
         lambda _: [
-            f"Enrolled at {printable(done.site_name)} as {done.device_name} ({done.device_id}): {done.state}.",
-            f"Short code: {printable(done.short_code)}",
-            "Read it to the plant's administrator by telephone; once the device is trusted, run: sally login",
-            "New account? Run: sally activate",
+            tr(
+                "Enrolled at {site_name} as {device_name} ({device_id}): {state}.",
+                site_name=printable(done.site_name),
+                device_name=done.device_name,
+                device_id=done.device_id,
+                state=term(done.state),
+            ),
+            tr("Short code: {short_code}", short_code=printable(done.short_code)),
+            tr("Read it to the plant's administrator by telephone; once the device is trusted, run: sally login"),
+            tr("New account? Run: sally activate"),
         ],
         as_json=as_json,
     )
@@ -85,27 +99,29 @@ def enroll(
 @app.command()
 def activate(
     *,
-    token_file: Annotated[str, typer.Option(help="File with the activation token; - is standard input.")] = "",
-    password_file: Annotated[str, typer.Option(help="File with the new password; - is standard input.")] = "",
-    passphrase_file: Annotated[str, typer.Option(help="File with the device key's passphrase, if it has one.")] = "",
+    token_file: Annotated[str, typer.Option(help=tr("File with the activation token; - is standard input."))] = "",
+    password_file: Annotated[str, typer.Option(help=tr("File with the new password; - is standard input."))] = "",
+    passphrase_file: Annotated[
+        str, typer.Option(help=tr("File with the device key's passphrase, if it has one."))
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Activate a new account: choose a password and get the secret for an authenticator app."""
     home = _home()
     home.enrolment()
-    token = talk.secret(token_file, "activation token")
-    password = talk.secret(password_file, "new password")
-    if not password_file and talk.prompt("the same password again") != password:
-        raise ClientError("usage", "Nothing was changed", "the two passwords differ", "Try again")
+    token = talk.secret(token_file, tr("activation token"))
+    password = talk.secret(password_file, tr("new password"))
+    if not password_file and talk.prompt(tr("the same password again")) != password:
+        raise ClientError("usage", tr("Nothing was changed"), tr("the two passwords differ"), tr("Try again"))
     _ready(home, passphrase_file)
     body = talk.call_site(home, "POST", "/activation", {"token": token, "password": password})
     talk.show(
         body,
         lambda body: [
-            "The account is active. Enter this secret in your authenticator app; it is shown this once:",
+            tr("The account is active. Enter this secret in your authenticator app; it is shown this once:"),
             f"  {printable(get_text(body, 'totp_secret'))}",
             f"  {printable(get_text(body, 'totp_uri'))}",
-            "Then run: sally login",
+            tr("Then run: sally login"),
         ],
         as_json=as_json,
     )
@@ -114,32 +130,36 @@ def activate(
 @app.command()
 def login(
     *,
-    username: Annotated[str, typer.Option(help="User name; default: the last one, else asked.")] = "",
-    totp: Annotated[str, typer.Option(help="Six-digit code of the authenticator; default: asked.")] = "",
-    totp_file: Annotated[str, typer.Option(help="File with the six-digit code; - is standard input.")] = "",
-    password_file: Annotated[str, typer.Option(help="File with the password; - is standard input.")] = "",
-    passphrase_file: Annotated[str, typer.Option(help="File with the device key's passphrase, if it has one.")] = "",
+    username: Annotated[str, typer.Option(help=tr("User name; default: the last one, else asked."))] = "",
+    totp: Annotated[str, typer.Option(help=tr("Six-digit code of the authenticator; default: asked."))] = "",
+    totp_file: Annotated[str, typer.Option(help=tr("File with the six-digit code; - is standard input."))] = "",
+    password_file: Annotated[str, typer.Option(help=tr("File with the password; - is standard input."))] = "",
+    passphrase_file: Annotated[
+        str, typer.Option(help=tr("File with the device key's passphrase, if it has one."))
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Sign in. Starts the agent, which keeps the session in memory."""
     home = _home()
     enrolment = home.enrolment()
     _ready(home, passphrase_file)
-    name = username or enrolment.username or talk.prompt("user name", hidden=False)
-    password = talk.secret(password_file, "password")
-    code = "".join((totp or talk.secret(totp_file, "six-digit code", hidden=False)).split())
-    talk.say(f"Knocking at {enrolment.site.name} ...", quiet=as_json)
+    name = username or enrolment.username or talk.prompt(tr("user name"), hidden=False)
+    password = talk.secret(password_file, tr("password"))
+    code = "".join((totp or talk.secret(totp_file, tr("six-digit code"), hidden=False)).split())
+    talk.say(tr("Knocking at {name} ...", name=enrolment.site.name), quiet=as_json)
     with control_link(home) as agent:
         answer = agent.ask("login", username=name, password=password, totp=code)
     person = answer.get("person")
     shown_name = printable(str(person.get("display_name"))) if isinstance(person, dict) else name
     talk.show(
         {"person": person, "site": answer.get("site"), "clock_offset_ms": answer.get("clock_offset_ms")},
-        lambda _: [f"Signed in to {printable(enrolment.site.name)} as {shown_name}."],
+        lambda _: [
+            tr("Signed in to {name} as {shown_name}.", name=printable(enrolment.site.name), shown_name=shown_name)
+        ],
         as_json=as_json,
     )
     if not ssh_config_.is_installed(home, ssh_config_.user_config_path()):
-        talk.say("To use plain ssh, run once: sally ssh-config --install", quiet=as_json)
+        talk.say(tr("To use plain ssh, run once: sally ssh-config --install"), quiet=as_json)
 
 
 @app.command()
@@ -151,7 +171,9 @@ def renew(*, as_json: Json = False) -> None:
         until = agent.ask("renew").get("not_after")
     talk.show(
         {"not_after": until},
-        lambda _: [f"Renewed; the new certificate lasts until {until} and is used from the next sign-in on."],
+        lambda _: [
+            tr("Renewed; the new certificate lasts until {until} and is used from the next sign-in on.", until=until)
+        ],
         as_json=as_json,
     )
 
@@ -159,20 +181,20 @@ def renew(*, as_json: Json = False) -> None:
 @app.command("passphrase")
 def change_passphrase(
     *,
-    old_file: Annotated[str, typer.Option(help="File with the passphrase until now, if there is one.")] = "",
-    new_file: Annotated[str, typer.Option(help="File with the new passphrase; default: asked twice.")] = "",
-    remove: Annotated[bool, typer.Option("--remove", help="Leave the key unlocked on the disk.")] = False,
+    old_file: Annotated[str, typer.Option(help=tr("File with the passphrase until now, if there is one."))] = "",
+    new_file: Annotated[str, typer.Option(help=tr("File with the new passphrase; default: asked twice."))] = "",
+    remove: Annotated[bool, typer.Option("--remove", help=tr("Leave the key unlocked on the disk."))] = False,
     as_json: Json = False,
 ) -> None:
     """Lock the device key with a passphrase, change it, or take it away. Signs out."""
     home = _home()
     home.enrolment()
-    old = talk.secret(old_file, "passphrase") if is_key_locked(home.key_path) else None
+    old = talk.secret(old_file, tr("passphrase")) if is_key_locked(home.key_path) else None
     key = load_device_key(home.key_path, old)
     content = key_content(key, None if remove else _new_passphrase(new_file))
     stop_agent(home)
     write_private(home.key_path, content)
-    words = "The device key lies on the disk without a passphrase." if remove else "The device key is locked."
+    words = tr("The device key lies on the disk without a passphrase.") if remove else tr("The device key is locked.")
     talk.show({"locked": not remove}, lambda _: [words], as_json=as_json)
 
 
@@ -185,7 +207,7 @@ def logout(*, as_json: Json = False) -> None:
         with control_link(home) as agent:
             signed_in = agent.ask("logout").get("was_signed_in") is True
         stop_agent(home)
-    words = "Signed out." if signed_in else "Nobody was signed in."
+    words = tr("Signed out.") if signed_in else tr("Nobody was signed in.")
     talk.show({"was_signed_in": signed_in}, lambda _: [words], as_json=as_json)
 
 
@@ -211,14 +233,14 @@ def targets(*, as_json: Json = False) -> None:
 
 @app.command()
 def request(
-    target: Annotated[str, typer.Argument(help="Name of the target.")],
+    target: Annotated[str, typer.Argument(help=tr("Name of the target."))],
     *,
-    reason: Annotated[str, typer.Option(help="Why access is needed.")],
-    work_order: Annotated[str, typer.Option(help="Number of the work order or ticket.")],
-    length: Annotated[str, typer.Option("--for", help="How long, like 90m, 2h or 1h30m.")],
-    start: Annotated[str, typer.Option("--from", help="From when (RFC 3339 with zone); default: at once.")] = "",
-    account: Annotated[str, typer.Option(help="Account on the target; default: the target's own.")] = "",
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until the plant has decided.")] = False,
+    reason: Annotated[str, typer.Option(help=tr("Why access is needed."))],
+    work_order: Annotated[str, typer.Option(help=tr("Number of the work order or ticket."))],
+    length: Annotated[str, typer.Option("--for", help=tr("How long, like 90m, 2h or 1h30m."))],
+    start: Annotated[str, typer.Option("--from", help=tr("From when (RFC 3339 with zone); default: at once."))] = "",
+    account: Annotated[str, typer.Option(help=tr("Account on the target; default: the target's own."))] = "",
+    wait: Annotated[bool, typer.Option("--wait", help=tr("Wait until the plant has decided."))] = False,
     as_json: Json = False,
 ) -> None:
     """Ask for access to a target."""
@@ -235,7 +257,7 @@ def request(
     home = _home()
     asked: Mapping[str, object] = talk.call_site(home, "POST", "/access-requests", wish)
     identity = str(asked.get("id"))
-    talk.say(f"Request {printable(identity)} is with the plant.", quiet=as_json)
+    talk.say(tr("Request {identity} is with the plant.", identity=printable(identity)), quiet=as_json)
     if wait:
         asked = _wait(home, identity, quiet=as_json)
     talk.show(asked, request_lines, as_json=as_json)
@@ -252,20 +274,24 @@ def requests(*, as_json: Json = False) -> None:
 @app.command("ssh-config")
 def ssh_config(
     *,
-    install: Annotated[bool, typer.Option("--install", help="Add our Include as the first line of your file.")] = False,
-    show: Annotated[bool, typer.Option("--print", help="Print the settings for ssh.")] = False,
-    remove: Annotated[bool, typer.Option("--remove", help="Take the Include out again.")] = False,
-    file: Annotated[Path | None, typer.Option(help="Your ssh configuration; default: ~/.ssh/config.")] = None,
+    install: Annotated[
+        bool, typer.Option("--install", help=tr("Add our Include as the first line of your file."))
+    ] = False,
+    show: Annotated[bool, typer.Option("--print", help=tr("Print the settings for ssh."))] = False,
+    remove: Annotated[bool, typer.Option("--remove", help=tr("Take the Include out again."))] = False,
+    file: Annotated[Path | None, typer.Option(help=tr("Your ssh configuration; default: ~/.ssh/config."))] = None,
     as_json: Json = False,
 ) -> None:
     """Let plain ssh, scp and sftp reach NAME.<the site's domain>."""
     home = _home()
     if [install, show, remove].count(True) != 1:
-        raise ClientError("usage", "Nothing was done", "exactly one of --install, --print and --remove is needed")
+        raise ClientError(
+            "usage", tr("Nothing was done"), tr("exactly one of --install, --print and --remove is needed")
+        )
     path = file.absolute() if file else ssh_config_.user_config_path()
     if remove:
         change = ssh_config_.remove(home, path)
-        words = f"Removed from {path}." if change.changed else f"{path} did not know us."
+        words = tr("Removed from {path}.", path=path) if change.changed else tr("{path} did not know us.", path=path)
     else:
         site = home.enrolment().site
         if show:
@@ -274,16 +300,16 @@ def ssh_config(
             return
         ssh_config_.write_ssh_files(home, site)
         change = ssh_config_.install(home, path)
-        words = f"Set up in {path}." if change.changed else f"{path} was already set up."
-        words += f" Connect with: ssh TARGET.{site.ssh_domain}"
-    backup = [f"The file as it was: {change.backup}"] if change.backup else []
+        words = tr("Set up in {path}.", path=path) if change.changed else tr("{path} was already set up.", path=path)
+        words += " " + tr("Connect with: ssh TARGET.{ssh_domain}", ssh_domain=site.ssh_domain)
+    backup = [tr("The file as it was: {path}", path=change.backup)] if change.backup else []
     talk.show(ssh_config_.as_mapping(change), lambda _: [words, *backup], as_json=as_json)
 
 
 @app.command()
 def doctor(
     *,
-    offline: Annotated[bool, typer.Option("--offline", help="Do not knock at the site.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help=tr("Do not knock at the site."))] = False,
     as_json: Json = False,
 ) -> None:
     """Check this computer and the way to the site."""
@@ -300,8 +326,8 @@ def doctor(
             line
             for one in findings
             for line in [
-                f"{one.state.value:<8} {one.name:<12} {one.found}",
-                *([f"{'':<22}Do: {one.do}"] * bool(one.do)),
+                f"{padded(term(one.state.value), 8)} {padded(term(one.name), 12)} {one.found}",
+                *([" " * 22 + tr("Do: {do}", do=one.do)] * bool(one.do)),
             ]
         ],
         as_json=as_json,
@@ -322,13 +348,13 @@ def _ready(home: Home, passphrase_file: str) -> None:
     ensure_agent(home)
     with control_link(home) as agent:
         if agent.ask("status").get("locked") is True:
-            agent.ask("unlock", passphrase=talk.secret(passphrase_file, "passphrase of the device key"))
+            agent.ask("unlock", passphrase=talk.secret(passphrase_file, tr("passphrase of the device key")))
 
 
 def _new_passphrase(path: str) -> str:
-    chosen = talk.secret(path, "new passphrase of the device key")
-    if not path and talk.prompt("the same passphrase again") != chosen:
-        raise ClientError("usage", "Nothing was changed", "the two passphrases differ", "Try again")
+    chosen = talk.secret(path, tr("new passphrase of the device key"))
+    if not path and talk.prompt(tr("the same passphrase again")) != chosen:
+        raise ClientError("usage", tr("Nothing was changed"), tr("the two passphrases differ"), tr("Try again"))
     return chosen
 
 
@@ -347,12 +373,12 @@ def _wait(home: Home, identity: str, *, quiet: bool) -> Mapping[str, object]:
             failures += 1
             if error.code != "no_answer" or failures > _POLL_FAILURES:
                 raise
-            talk.say("No answer; still waiting ...", quiet=quiet)
+            talk.say(tr("No answer; still waiting ..."), quiet=quiet)
             time.sleep(_POLL_SECONDS)
             continue
         state = str(asked.get("state"))
         if state != said:
-            talk.say(f"{datetime.now().astimezone():%H:%M:%S} {printable(state)}", quiet=quiet)
+            talk.say(f"{datetime.now().astimezone():%H:%M:%S} {printable(term(state))}", quiet=quiet)
             said = state
         if state != "submitted":
             return asked
@@ -369,12 +395,22 @@ def _invite_text(given: str) -> str:
             return file.read(MOST_TEXT + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise ClientError(
-            "usage", "The invite cannot be read", f"{given[:100]}: {type(error).__name__}", "Name its file or paste it"
+            "usage",
+            tr("The invite cannot be read"),
+            f"{given[:100]}: {type(error).__name__}",
+            tr("Name its file or paste it"),
         ) from None
 
 
 def main() -> None:
     """The `sally` program. Ends the process with the exit code that belongs to what happened."""
+    for command in app.registered_commands:
+        if command.callback is not None:
+            command.help = tr(command.callback.__doc__ or "")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a character gets another in its place, and no traceback.
+            stream.reconfigure(errors="replace")
     try:
         app()
     except ClientError as error:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spa_knock.client.errors import ClientError
+from spa_knock.client.language import spoken, tr
 from spa_knock.client.system import connect_local
 from spa_knock.link.framing import Decoder, FramingError, encode
 
@@ -29,7 +30,7 @@ class ControlLink:
             self._socket = connect_local(self._path)
         except OSError:
             raise ClientError(
-                "not_signed_in", "Not signed in", "the agent is not running", "Run: sally login"
+                "not_signed_in", tr("Not signed in"), tr("the agent is not running"), tr("Run: sally login")
             ) from None
         self._socket.settimeout(_ANSWER_SECONDS)
         return self
@@ -43,7 +44,7 @@ class ControlLink:
         if self._socket is None:
             raise _silent()
         try:
-            self._socket.sendall(encode({"type": kind, **fields}))
+            self._socket.sendall(encode({"type": kind, "language": spoken().value, **fields}))
         except (OSError, FramingError):
             raise _silent() from None
         return self._next()
@@ -89,4 +90,6 @@ class ControlLink:
 
 
 def _silent() -> ClientError:
-    return ClientError("failed", "The agent does not answer", "it ended or is of another version", "Run: sally login")
+    return ClientError(
+        "failed", tr("The agent does not answer"), tr("it ended or is of another version"), tr("Run: sally login")
+    )

@@ -20,6 +20,7 @@ from spa_knock.client.keys import (
     is_key_locked,
     load_device_key,
 )
+from spa_knock.client.language import term, tr
 from spa_knock.client.launch import control_link, ensure_agent
 from spa_knock.client.ssh_config import is_installed
 from spa_knock.wire.keys import day_at
@@ -51,7 +52,13 @@ def examine(home: Home, ssh_config: Path, *, reach: bool, now: datetime | None =
     try:
         home.prepare()
         enrolment, state = home.enrolment(), home.knock_state()
-        findings.append(Finding("enrolment", State.OK, f"{enrolment.device_id} at {enrolment.site.name}"))
+        findings.append(
+            Finding(
+                "enrolment",
+                State.OK,
+                tr("{device_id} at {name}", device_id=enrolment.device_id, name=enrolment.site.name),
+            )
+        )
         certificate = _certificate(home)
     except ClientError as error:
         return [*findings, _failure("enrolment", error)]
@@ -63,40 +70,63 @@ def examine(home: Home, ssh_config: Path, *, reach: bool, now: datetime | None =
 
 def judge_certificate(certificate: x509.Certificate, now: datetime, *, is_locked: bool = False) -> Finding:
     ends_at = certificate.not_valid_after_utc
-    until = f"valid until {ends_at:%Y-%m-%d}"
+    until = tr("valid until {ends_at:%Y-%m-%d}", ends_at=ends_at)
     if ends_at <= now:
-        return Finding("device key", State.FAILED, f"the certificate ran out on {ends_at:%Y-%m-%d}", "Enrol again")
+        return Finding(
+            "device key",
+            State.FAILED,
+            tr("the certificate ran out on {ends_at:%Y-%m-%d}", ends_at=ends_at),
+            tr("Enrol again"),
+        )
     if (ends_at - now).days < _WARN_DAYS:
-        return Finding("device key", State.WARNING, until, "Run: sally renew (signed in)")
-    return Finding("device key", State.OK, f"{until}; the key is kept in a file{', locked' * is_locked}")
+        return Finding("device key", State.WARNING, until, tr("Run: sally renew (signed in)"))
+    kept = tr("the key is kept in a file, locked") if is_locked else tr("the key is kept in a file")
+    return Finding("device key", State.OK, f"{until}; {kept}")
 
 
 def judge_gate_keys(state: KnockState, now: datetime) -> Finding:
     today = day_at(int(now.timestamp()) + state.clock_offset_ms // 1000)
     last = max(state.day_keys)
     if today not in state.day_keys:
-        return Finding("knock keys", State.FAILED, "none for today", "Check the date; then ask for a new invite")
+        return Finding(
+            "knock keys", State.FAILED, tr("none for today"), tr("Check the date; then ask for a new invite")
+        )
     if last - today < _WARN_DAYS:
-        return Finding("knock keys", State.WARNING, f"they last {last - today} more days", "Run: sally login")
-    return Finding("knock keys", State.OK, f"they last {last - today} more days")
+        return Finding(
+            "knock keys", State.WARNING, tr("they last {last} more days", last=last - today), tr("Run: sally login")
+        )
+    return Finding("knock keys", State.OK, tr("they last {last} more days", last=last - today))
 
 
 def judge_clock(state: KnockState, certificate: x509.Certificate, now: datetime) -> Finding:
-    said = f"this computer says {now:%Y-%m-%d %H:%M:%S} UTC"
+    said = tr("this computer says {now:%Y-%m-%d %H:%M:%S} UTC", now=now)
     if now < certificate.not_valid_before_utc:
-        return Finding("clock", State.FAILED, f"{said}, before this device was enrolled", "Set the clock")
+        return Finding(
+            "clock", State.FAILED, tr("{said}, before this device was enrolled", said=said), tr("Set the clock")
+        )
     if state.seen_from is None:
-        return Finding("clock", State.OK, f"{said}; not yet compared with the site", "Compare it with a phone")
+        return Finding(
+            "clock", State.OK, tr("{said}; not yet compared with the site", said=said), tr("Compare it with a phone")
+        )
     off_seconds = -state.clock_offset_ms / 1000
-    found = f"{said}; {off_seconds:+.1f} s off at the last sign-in, which knocks allow for"
+    found = tr(
+        "{said}; {off_seconds:+.1f} s off at the last sign-in, which knocks allow for",
+        said=said,
+        off_seconds=off_seconds,
+    )
     if abs(off_seconds) > 30:
-        return Finding("clock", State.WARNING, found, "Set the clock, then sign in again")
+        return Finding("clock", State.WARNING, found, tr("Set the clock, then sign in again"))
     return Finding("clock", State.OK, found)
 
 
 def _program() -> Finding:
     if not ssl.HAS_TLSv1_3:
-        return Finding("program", State.FAILED, f"{ssl.OPENSSL_VERSION} has no TLS 1.3", "Install a newer Python")
+        return Finding(
+            "program",
+            State.FAILED,
+            tr("{openssl_version} has no TLS 1.3", openssl_version=ssl.OPENSSL_VERSION),
+            tr("Install a newer Python"),
+        )
     return Finding("program", State.OK, ssl.OPENSSL_VERSION)
 
 
@@ -107,21 +137,26 @@ def _certificate(home: Home) -> x509.Certificate:
         pem = home.certificate_path.read_text()
         return check_device_certificate(pem, key) if key else first_certificate(pem)
     except (CertificateError, OSError, UnicodeDecodeError) as error:
-        why = str(error) if isinstance(error, CertificateError) else "it cannot be read"
+        why = str(error) if isinstance(error, CertificateError) else tr("it cannot be read")
         raise ClientError(
             "home_damaged",
-            f"The device certificate {home.certificate_path} cannot be used",
+            tr("The device certificate {certificate_path} cannot be used", certificate_path=home.certificate_path),
             why,
-            "Enrol again with a new invite: sally enroll --replace INVITE",
+            tr("Enrol again with a new invite: sally enroll --replace INVITE"),
         ) from None
 
 
 def _ssh(home: Home, config_path: Path) -> Finding:
     if shutil.which("ssh") is None:
-        return Finding("ssh", State.WARNING, "there is no ssh on the path", "Install OpenSSH")
+        return Finding("ssh", State.WARNING, tr("there is no ssh on the path"), tr("Install OpenSSH"))
     if not is_installed(home, config_path):
-        return Finding("ssh", State.WARNING, f"{config_path} does not know us", "Run: sally ssh-config --install")
-    return Finding("ssh", State.OK, f"set up in {config_path}")
+        return Finding(
+            "ssh",
+            State.WARNING,
+            tr("{config_path} does not know us", config_path=config_path),
+            tr("Run: sally ssh-config --install"),
+        )
+    return Finding("ssh", State.OK, tr("set up in {config_path}", config_path=config_path))
 
 
 def _reach(home: Home, enrolment: Enrolment) -> list[Finding]:
@@ -139,12 +174,17 @@ def _reach(home: Home, enrolment: Enrolment) -> list[Finding]:
         knock = Finding(
             "knock",
             State.FAILED,
-            f"no answer after {waited:.0f} s: {error.why}",
-            f"Compare the clock with a phone; try another network (UDP {ports} and TCP {site.vendor_face.port} to "
-            f"{site.vendor_face.host} must be let out); ask the plant whether this device is still trusted",
+            tr("no answer after {waited:.0f} s: {why}", waited=waited, why=error.why),
+            tr(
+                "Compare the clock with a phone; try another network (UDP {ports} and TCP {port} to {host} must be let "
+                "out); ask the plant whether this device is still trusted",
+                ports=ports,
+                port=site.vendor_face.port,
+                host=site.vendor_face.host,
+            ),
         )
         return [*_causes(home), knock]
-    return [Finding("knock", State.OK, f"the site answered after {seconds} s")]
+    return [Finding("knock", State.OK, tr("the site answered after {seconds} s", seconds=seconds))]
 
 
 def _causes(home: Home) -> list[Finding]:
@@ -153,7 +193,12 @@ def _causes(home: Home) -> list[Finding]:
         with control_link(home) as agent:
             told = get_objects(agent.ask("silence"), "causes")
         return [
-            Finding("cause", State.WARNING, f"{get_text(one, 'how_sure')}: {get_text(one, 'why')}", get_text(one, "do"))
+            Finding(
+                "cause",
+                State.WARNING,
+                f"{term(get_text(one, 'how_sure'))}: {get_text(one, 'why')}",
+                get_text(one, "do"),
+            )
             for one in told
         ]
     except (ClientError, FieldError):

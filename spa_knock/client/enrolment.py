@@ -13,6 +13,7 @@ from spa_knock.client.home import Enrolment, Home, KnockState, locked, write_pri
 from spa_knock.client.invite import Invite
 from spa_knock.client.keys import CertificateError, bind_of, check_device_certificate, key_content, signing_request
 from spa_knock.client.knocking import Knocker
+from spa_knock.client.language import tr
 from spa_knock.client.launch import stop_agent
 from spa_knock.client.ssh_config import write_ssh_files
 from spa_knock.client.vendor_link import Answer, VendorLink, refusal, tls_context_of_memory
@@ -45,15 +46,18 @@ def enroll(
     """
     if invite.expires_at_ms <= (time.time_ns() // 1_000_000 if now_ms is None else now_ms):
         raise ClientError(
-            "invite_expired", "This invite can no longer be used", "its time is over", "Ask the plant for a new one"
+            "invite_expired",
+            tr("This invite can no longer be used"),
+            tr("its time is over"),
+            tr("Ask the plant for a new one"),
         )
     home.prepare()
     if home.is_enrolled() and not replace:
         raise ClientError(
             "already_enrolled",
-            "This computer is already enrolled",
-            f"{home.path} holds a device at {home.enrolment().site.name}",
-            "To give it up use --replace; for another site choose another folder with SALLY_HOME",
+            tr("This computer is already enrolled"),
+            tr("{path} holds a device at {name}", path=home.path, name=home.enrolment().site.name),
+            tr("To give it up use --replace; for another site choose another folder with SALLY_HOME"),
         )
     stop_agent(home)
     with locked(home):
@@ -102,7 +106,7 @@ def _store(home: Home, invite: Invite, key: Ed25519PrivateKey, device_name: str,
         state = KnockState(get_bytes(answer.body, "knock_key_b64", length=32), get_day_keys(answer.body))
     except (FieldError, CertificateError) as error:
         raise ClientError(
-            "refused", "The site's answer cannot be used", str(error), "Ask the plant for a new invite"
+            "refused", tr("The site's answer cannot be used"), str(error), tr("Ask the plant for a new invite")
         ) from None
     home.key_path.with_suffix(".new").replace(home.key_path)
     write_private(home.certificate_path, certificate_pem.encode())

@@ -6,6 +6,8 @@ Standard library only and light: the ssh helper imports it.
 from collections.abc import Mapping
 from enum import IntEnum
 
+from spa_knock.client.language import tr
+
 
 class Exit(IntEnum):
     """Exit codes of `sally`. The ssh helper always leaves with 255, as ssh itself does."""
@@ -51,7 +53,10 @@ class ClientError(Exception):
 
     def one_line(self) -> str:
         """All of it in one line, for ssh's standard error."""
-        line = f"{self.what}: {self.why}." + (f" {self.do}." if self.do else "")
+        if self.do:
+            line = tr("{what}: {why}. {do}.", what=self.what, why=self.why, do=self.do)
+        else:
+            line = tr("{what}: {why}.", what=self.what, why=self.why)
         return " ".join(line.split())
 
     def to_message(self) -> dict[str, object]:
@@ -67,8 +72,8 @@ class ClientError(Exception):
         number = message.get("exit_code")
         return cls(
             text("code", "failed"),
-            text("what", "The agent refused"),
-            text("why", "it gave no reason"),
+            text("what", tr("The agent refused")),
+            text("why", tr("it gave no reason")),
             text("do", ""),
             exit_code=Exit(number) if isinstance(number, int) and number in set(Exit) else None,
         )

@@ -5,6 +5,8 @@ import binascii
 from collections.abc import Mapping
 from typing import cast
 
+from spa_knock.client.language import tr
+
 
 class FieldError(ValueError):
     """A field is missing, of the wrong type or out of its range."""
@@ -12,7 +14,7 @@ class FieldError(ValueError):
 
 def as_object(value: object, name: str = "document") -> Mapping[str, object]:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise FieldError(f"{name} is not an object")
+        raise FieldError(tr("{name} is not an object", name=name))
     return cast("Mapping[str, object]", value)
 
 
@@ -24,7 +26,7 @@ def get_objects(source: Mapping[str, object], name: str, *, most: int = 1000) ->
     """The field as a list of objects, at most `most` of them."""
     value = source.get(name)
     if not isinstance(value, list) or len(value) > most:
-        raise FieldError(f"{name} is not a list of at most {most} entries")
+        raise FieldError(tr("{name} is not a list of at most {most} entries", name=name, most=most))
     return [as_object(entry, name) for entry in value]
 
 
@@ -32,7 +34,7 @@ def get_text(source: Mapping[str, object], name: str, *, most: int = 4096) -> st
     """The field as a text of 1 to `most` characters."""
     value = source.get(name)
     if not isinstance(value, str) or not 1 <= len(value) <= most:
-        raise FieldError(f"{name} is not a text of 1 to {most} characters")
+        raise FieldError(tr("{name} is not a text of 1 to {most} characters", name=name, most=most))
     return value
 
 
@@ -46,14 +48,14 @@ def get_optional_text(source: Mapping[str, object], name: str, *, most: int = 40
 def get_int(source: Mapping[str, object], name: str, *, least: int = 0, most: int = 2**63 - 1) -> int:
     value = source.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise FieldError(f"{name} is not a whole number from {least} to {most}")
+        raise FieldError(tr("{name} is not a whole number from {least} to {most}", name=name, least=least, most=most))
     return value
 
 
 def get_texts(source: Mapping[str, object], name: str, *, most: int = 1000) -> list[str]:
     value = source.get(name)
     if not isinstance(value, list) or len(value) > most or not all(isinstance(entry, str) for entry in value):
-        raise FieldError(f"{name} is not a list of at most {most} texts")
+        raise FieldError(tr("{name} is not a list of at most {most} texts", name=name, most=most))
     return cast("list[str]", value)
 
 
@@ -63,9 +65,9 @@ def get_bytes(source: Mapping[str, object], name: str, *, length: int) -> bytes:
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise FieldError(f"{name} is not base64") from None
+        raise FieldError(tr("{name} is not base64", name=name)) from None
     if len(data) != length:
-        raise FieldError(f"{name} is not {length} bytes long")
+        raise FieldError(tr("{name} is not {length} bytes long", name=name, length=length))
     return data
 
 
@@ -75,9 +77,9 @@ def get_hex(source: Mapping[str, object], name: str, *, length: int) -> bytes:
     try:
         data = bytes.fromhex(text)
     except ValueError:
-        raise FieldError(f"{name} is not hexadecimal") from None
+        raise FieldError(tr("{name} is not hexadecimal", name=name)) from None
     if len(data) != length or len(text) != 2 * length:
-        raise FieldError(f"{name} is not {length} bytes long")
+        raise FieldError(tr("{name} is not {length} bytes long", name=name, length=length))
     return data
 
 
@@ -85,7 +87,7 @@ def get_day_keys(source: Mapping[str, object], name: str = "day_keys") -> dict[i
     """Gate day keys: a list of `{day, key_b64}`, 1 to 64 of them, as day number → 32 bytes."""
     entries = get_objects(source, name, most=64)
     if not entries:
-        raise FieldError(f"{name} is empty")
+        raise FieldError(tr("{name} is empty", name=name))
     return {get_int(e, "day", most=2**32 - 1): get_bytes(e, "key_b64", length=32) for e in entries}
 
 

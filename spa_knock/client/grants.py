@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from spa_knock.client.errors import ClientError
 from spa_knock.client.fields import FieldError, as_object, get_objects, get_optional_text, get_text
+from spa_knock.client.language import tr
 
 _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 _LIVE = frozenset({"issued", "active"})
@@ -49,9 +50,9 @@ def read_name(name: str, ssh_domain: str) -> Wanted:
     if found is None:
         raise ClientError(
             "usage",
-            "This is not the name of a target",
-            f"names look like TARGET.{ssh_domain} or ACCOUNT+TARGET.{ssh_domain}",
-            "Run: sally targets",
+            tr("This is not the name of a target"),
+            tr("names look like TARGET.{ssh_domain} or ACCOUNT+TARGET.{ssh_domain}", ssh_domain=ssh_domain),
+            tr("Run: sally targets"),
         )
     return Wanted(found["target"], found["account"])
 
@@ -108,46 +109,46 @@ def why_no_grant(grants: Sequence[Grant], asked: Sequence[Asked], wanted: Wanted
         opens_at = min(grant.not_before for grant in coming)
         return ClientError(
             "outside_window",
-            f"Access to {wanted.target} is not open yet",
-            f"it opens at {shown(opens_at)}",
-            "Connect again then",
+            tr("Access to {target} is not open yet", target=wanted.target),
+            tr("it opens at {opens_at}", opens_at=shown(opens_at)),
+            tr("Connect again then"),
         )
     requests = [request for request in asked if request.target.lower() == wanted.target.lower()]
     waiting = [request for request in requests if request.state == "submitted"]
     if waiting:
         return ClientError(
             "not_approved_yet",
-            f"Access to {wanted.target} is not approved yet",
-            f"request {waiting[0].id} is waiting for approval",
-            "See: sally requests",
+            tr("Access to {target} is not approved yet", target=wanted.target),
+            tr("request {id} is waiting for approval", id=waiting[0].id),
+            tr("See: sally requests"),
         )
     if any(grant.state == "revoked" for grant in of_target):
         return ClientError(
             "denied",
-            f"Access to {wanted.target} was taken back",
-            "its grant was revoked",
-            "Ask the plant",
+            tr("Access to {target} was taken back", target=wanted.target),
+            tr("its grant was revoked"),
+            tr("Ask the plant"),
         )
     if of_target:
         ended_at = max(grant.not_after for grant in of_target)
         return ClientError(
             "outside_window",
-            f"Access to {wanted.target} is over",
-            f"the last grant ended at {shown(ended_at)}",
-            f"Ask again: sally request {wanted.target}",
+            tr("Access to {target} is over", target=wanted.target),
+            tr("the last grant ended at {ended_at}", ended_at=shown(ended_at)),
+            tr("Ask again: sally request {target}", target=wanted.target),
         )
     if requests and requests[0].state == "denied":
         return ClientError(
             "denied",
-            f"Access to {wanted.target} was denied",
-            requests[0].decision_reason or "no reason was given",
-            "Ask the plant, or make a new request",
+            tr("Access to {target} was denied", target=wanted.target),
+            requests[0].decision_reason or tr("no reason was given"),
+            tr("Ask the plant, or make a new request"),
         )
     return ClientError(
         "not_approved_yet",
-        f"No access to {wanted.target}",
-        "nobody has asked for it, or there is no target of that name",
-        f"Ask for it: sally request {wanted.target} (names: sally targets)",
+        tr("No access to {target}", target=wanted.target),
+        tr("nobody has asked for it, or there is no target of that name"),
+        tr("Ask for it: sally request {target} (names: sally targets)", target=wanted.target),
     )
 
 
@@ -157,10 +158,10 @@ def grant_bytes(grant_id: str) -> bytes:
     number = 0
     for digit in digits:
         if digit not in _BASE32:
-            raise FieldError("not a grant's id")
+            raise FieldError(tr("not a grant's id"))
         number = number << 5 | _BASE32.index(digit)
     if prefix != "grt" or len(digits) != 26 or number >> 128:
-        raise FieldError("not a grant's id")
+        raise FieldError(tr("not a grant's id"))
     return number.to_bytes(16, "big")
 
 
@@ -169,9 +170,9 @@ def moment(text: str) -> datetime:
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
-        raise FieldError("not an RFC 3339 time") from None
+        raise FieldError(tr("not an RFC 3339 time")) from None
     if parsed.tzinfo is None:
-        raise FieldError("a time without its zone")
+        raise FieldError(tr("a time without its zone"))
     return parsed.astimezone(UTC)
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from spa_knock.client.connecting import Trace, connect_within
 from spa_knock.client.control import ControlLink
 from spa_knock.client.errors import ClientError
+from spa_knock.client.language import tr
 from spa_knock.client.places import control_socket
 
 _USAGE = "usage: sally-helper [--control SOCKET] prepare [--quiet] NAME | proxy NAME"
@@ -107,14 +108,16 @@ def pass_on(connection: socket.socket) -> None:
     except OSError:
         raise ClientError(
             "usage",
-            "The connection cannot be handed over",
-            "standard output is not a socket, so this was not started by ssh with ProxyUseFdpass",
-            "Run: sally ssh-config --install",
+            tr("The connection cannot be handed over"),
+            tr("standard output is not a socket, so this was not started by ssh with ProxyUseFdpass"),
+            tr("Run: sally ssh-config --install"),
         ) from None
 
 
 def _unintelligible() -> ClientError:
-    return ClientError("failed", "The agent does not answer", "it ended or is of another version", "Run: sally login")
+    return ClientError(
+        "failed", tr("The agent does not answer"), tr("it ended or is of another version"), tr("Run: sally login")
+    )
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from spa_knock.client.fields import (
     get_text,
     put_day_keys,
 )
+from spa_knock.client.language import tr
 from spa_knock.client.places import run_dir
 from spa_knock.client.site import Site, site_from_object
 from spa_knock.client.system import is_folder, is_ours_alone, set_mode, try_lock
@@ -87,9 +88,9 @@ class Home:
         if not self.is_enrolled():
             raise ClientError(
                 "not_enrolled",
-                "This computer is not enrolled",
-                f"there is no device in {self.path}",
-                "Ask the plant for an invite, then run: sally enroll INVITE",
+                tr("This computer is not enrolled"),
+                tr("there is no device in {path}", path=self.path),
+                tr("Ask the plant for an invite, then run: sally enroll INVITE"),
             )
         source = self._read("site.json")
         with self._valid("site.json"):
@@ -158,23 +159,23 @@ class Home:
             try:
                 return as_object(json.loads(data))
             except RecursionError:
-                raise FieldError("nested too deeply") from None
+                raise FieldError(tr("nested too deeply")) from None
 
     @contextlib.contextmanager
     def _valid(self, name: str) -> Iterator[None]:
         try:
             yield
         except FileNotFoundError:
-            why = "it is missing"
+            why = tr("it is missing")
         except ValueError as error:
-            why = str(error) if isinstance(error, FieldError) else "it is not JSON"
+            why = str(error) if isinstance(error, FieldError) else tr("it is not JSON")
         else:
             return
         raise ClientError(
             "home_damaged",
-            f"The client's file {self.path / name} cannot be used",
+            tr("The client's file {path} cannot be used", path=self.path / name),
             why,
-            "Restore it, or enrol again with a new invite: sally enroll --replace INVITE",
+            tr("Restore it, or enrol again with a new invite: sally enroll --replace INVITE"),
         )
 
 
@@ -185,7 +186,7 @@ def locked(home: Home) -> Iterator[None]:
     handle = os.open(home.path / "agent.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if not try_lock(handle):
-            raise ClientError("already_running", "No second agent", f"one already serves {home.path}")
+            raise ClientError("already_running", tr("No second agent"), tr("one already serves {path}", path=home.path))
         yield
     finally:
         os.close(handle)
@@ -198,9 +199,9 @@ def private_folder(path: Path) -> None:
     if not is_folder(found) or not is_ours_alone(found):
         raise ClientError(
             "home_not_private",
-            f"The folder {path} is not private",
-            "it must be a folder of yours that nobody else may enter",
-            f"Run: chmod 700 {path}",
+            tr("The folder {path} is not private", path=path),
+            tr("it must be a folder of yours that nobody else may enter"),
+            tr("Run: chmod 700 {path}", path=path),
         )
 
 
@@ -211,9 +212,9 @@ def read_private(path: Path) -> bytes:
         if not is_ours_alone(found):
             raise ClientError(
                 "home_not_private",
-                f"The file {path} is not private",
-                "it must be yours and readable by nobody else",
-                f"Run: chmod 600 {path}",
+                tr("The file {path} is not private", path=path),
+                tr("it must be yours and readable by nobody else"),
+                tr("Run: chmod 600 {path}", path=path),
             )
         return file.read(_MOST_FILE_BYTES)
 

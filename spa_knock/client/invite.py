@@ -26,6 +26,7 @@ from spa_knock.client.fields import (
     get_object,
     get_text,
 )
+from spa_knock.client.language import tr
 from spa_knock.client.site import Site, site_from_object
 
 PREFIX = "sallyport-invite-1."
@@ -57,29 +58,29 @@ def parse_invite(text: str) -> Invite:
     Raises InviteError for anything that is not a complete, consistent invite of version 1.
     """
     if len(text) > MOST_TEXT:
-        raise InviteError("it is longer than any invite")
+        raise InviteError(tr("it is longer than any invite"))
     line = "".join(text.split())
     if not line.startswith(PREFIX):
-        raise InviteError(f'it does not begin with "{PREFIX}"')
+        raise InviteError(tr('it does not begin with "{prefix}"', prefix=PREFIX))
     body = line.removeprefix(PREFIX)
     if not _BASE64URL.fullmatch(body):
-        raise InviteError("it holds characters that no invite has")
+        raise InviteError(tr("it holds characters that no invite has"))
     try:
         data = base64.urlsafe_b64decode(body.rstrip("=") + "=" * (-len(body.rstrip("=")) % 4))
     except (binascii.Error, ValueError):
-        raise InviteError("it is cut off or damaged") from None
+        raise InviteError(tr("it is cut off or damaged")) from None
     try:
         document = as_object(json.loads(data if data.startswith(b"{") else _inflate(data)))
         return _read(document)
     except FieldError as error:
-        raise InviteError(f"its content is not valid: {error}") from None
+        raise InviteError(tr("its content is not valid: {error}", error=error)) from None
     except (ValueError, RecursionError):
-        raise InviteError("it is cut off or damaged") from None
+        raise InviteError(tr("it is cut off or damaged")) from None
 
 
 def _read(source: Mapping[str, object]) -> Invite:
     if get_int(source, "v") != 1:
-        raise InviteError("it needs a newer client")
+        raise InviteError(tr("it needs a newer client"))
     knock = get_object(source, "knock")
     certificate_pem = get_text(source, "certificate_pem", most=32768)
     private_key_pem = get_text(source, "private_key_pem", most=4096)
@@ -88,9 +89,9 @@ def _read(source: Mapping[str, object]) -> Invite:
         certificate = x509.load_pem_x509_certificates(certificate_pem.encode())[0]
         same = certificate.public_key() == key.public_key()
     except (ValueError, UnsupportedAlgorithm):
-        raise FieldError("certificate_pem is not a certificate") from None
+        raise FieldError(tr("certificate_pem is not a certificate")) from None
     if not same:
-        raise FieldError("the certificate is not the one of the key")
+        raise FieldError(tr("the certificate is not the one of the key"))
     return Invite(
         site=site_from_object(get_object(source, "site")),
         device_id=get_text(knock, "device_id", most=64),
@@ -108,9 +109,9 @@ def _load_key(pem: str) -> Ed25519PrivateKey:
     try:
         key = load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise FieldError("private_key_pem is not a private key") from None
+        raise FieldError(tr("private_key_pem is not a private key")) from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise FieldError("private_key_pem is not an Ed25519 key")
+        raise FieldError(tr("private_key_pem is not an Ed25519 key"))
     return key
 
 

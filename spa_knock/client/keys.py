@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from spa_knock.client.errors import ClientError
 from spa_knock.client.home import read_private
+from spa_knock.client.language import tr
 from spa_knock.client.locked_key import WrongPassphrase, is_locked, lock, unlock
 
 
@@ -46,7 +47,9 @@ def key_content(key: Ed25519PrivateKey, passphrase: str | None) -> bytes:
     try:
         return lock(key, passphrase)
     except ValueError as error:
-        raise ClientError("usage", "This passphrase cannot be used", str(error), "Choose a longer one") from None
+        raise ClientError(
+            "usage", tr("This passphrase cannot be used"), str(error), tr("Choose a longer one")
+        ) from None
 
 
 def is_key_locked(path: Path) -> bool:
@@ -67,26 +70,28 @@ def load_device_key(path: Path, passphrase: str | None = None) -> Ed25519Private
             return unlock(content, passphrase)
         key = load_pem_private_key(content, password=None)
     except FileNotFoundError:
-        why = "the file is missing"
+        why = tr("the file is missing")
     except WrongPassphrase as error:
-        raise ClientError("key_locked", "The device key stays locked", str(error), "Try again") from None
+        raise ClientError("key_locked", tr("The device key stays locked"), str(error), tr("Try again")) from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        why = "the file is damaged"
+        why = tr("the file is damaged")
     else:
         if isinstance(key, Ed25519PrivateKey):
             return key
-        why = "it is not an Ed25519 key"
+        why = tr("it is not an Ed25519 key")
     raise ClientError(
         "home_damaged",
-        f"The device key {path} cannot be used",
+        tr("The device key {path} cannot be used", path=path),
         why,
-        "Enrol again with a new invite: sally enroll --replace INVITE",
+        tr("Enrol again with a new invite: sally enroll --replace INVITE"),
     )
 
 
 def key_is_locked() -> ClientError:
     """Nothing can be done with a key that nobody has unlocked."""
-    return ClientError("key_locked", "The device key is locked", "it needs its passphrase", "Run: sally login")
+    return ClientError(
+        "key_locked", tr("The device key is locked"), tr("it needs its passphrase"), tr("Run: sally login")
+    )
 
 
 def bind_of(key: Ed25519PublicKey) -> bytes:
@@ -105,7 +110,7 @@ def first_certificate(pem: str) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificates(pem.encode())[0]
     except ValueError:
-        raise CertificateError("it is not a certificate") from None
+        raise CertificateError(tr("it is not a certificate")) from None
 
 
 def check_device_certificate(pem: str, key: Ed25519PrivateKey) -> x509.Certificate:
@@ -114,9 +119,9 @@ def check_device_certificate(pem: str, key: Ed25519PrivateKey) -> x509.Certifica
     try:
         ours = certificate.public_key() == key.public_key()
     except (ValueError, UnsupportedAlgorithm):
-        raise CertificateError("it is not a certificate") from None
+        raise CertificateError(tr("it is not a certificate")) from None
     if not ours:
-        raise CertificateError("it is for another key")
+        raise CertificateError(tr("it is for another key"))
     return certificate
 
 
@@ -156,9 +161,9 @@ class SessionKey:
             certificate = load_ssh_public_identity(line.encode())
             blob = base64.b64decode(line.split()[1], validate=True)
         except (ValueError, IndexError, UnsupportedAlgorithm, binascii.Error):
-            raise CertificateError("it is not an OpenSSH certificate") from None
+            raise CertificateError(tr("it is not an OpenSSH certificate")) from None
         if not isinstance(certificate, SSHCertificate) or certificate.type is not SSHCertificateType.USER:
-            raise CertificateError("it is not a user certificate")
+            raise CertificateError(tr("it is not a user certificate"))
         if certificate.public_key() != self._key.public_key():
-            raise CertificateError("it is for another key")
+            raise CertificateError(tr("it is for another key"))
         return SshCertificate(blob, certificate.serial, certificate.valid_after, certificate.valid_before)

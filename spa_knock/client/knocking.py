@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from spa_knock.client.connecting import ROUND_SECONDS, Trace
 from spa_knock.client.errors import ClientError
 from spa_knock.client.home import Home, KnockState
+from spa_knock.client.language import tr
 from spa_knock.client.silence import Evidence, silence
 from spa_knock.client.site import Endpoint, Site
 from spa_knock.wire.keys import DeviceKeys, day_of_epoch, epoch_at, gate_key
@@ -129,9 +130,12 @@ def make_knock(
     if day_key is None:
         raise ClientError(
             "gate_keys_used_up",
-            "No knock can be made for today",
-            "the gate keys of this device cover other days: the clock is wrong, or nobody signed in here for a month",
-            "Check the date; when it is right, ask the plant for a new invite",
+            tr("No knock can be made for today"),
+            tr(
+                "the gate keys of this device cover other days: the clock is wrong, or nobody signed in here for a "
+                "month"
+            ),
+            tr("Check the date; when it is right, ask the plant for a new invite"),
         )
     body = Body(
         service=door,
@@ -232,9 +236,13 @@ class Knocker:
         except OSError as error:
             raise ClientError(
                 "no_answer",
-                "The knock could not be sent",
-                f"this computer has no way to {approach.knock_address} ({error.strerror or type(error).__name__})",
-                "Check the network connection",
+                tr("The knock could not be sent"),
+                tr(
+                    "this computer has no way to {knock_address} ({strerror})",
+                    knock_address=approach.knock_address,
+                    strerror=error.strerror or type(error).__name__,
+                ),
+                tr("Check the network connection"),
             ) from None
 
     def approaches(self, door: Endpoint) -> list[Approach]:
@@ -307,9 +315,9 @@ def approaches(door: Endpoint, knock: Endpoint, preferred_port: int | None = Non
     if not pairs:
         raise ClientError(
             "no_answer",
-            f"No way to {door.host}",
-            "its name has no address of the same kind as the knock's",
-            "Ask the plant which addresses this invite should use",
+            tr("No way to {host}", host=door.host),
+            tr("its name has no address of the same kind as the knock's"),
+            tr("Ask the plant which addresses this invite should use"),
         )
     begin = knock.ports.index(preferred_port) if preferred_port in knock.ports else 0
     ports = knock.ports[begin:] + knock.ports[:begin]
@@ -336,9 +344,9 @@ def _resolve(endpoint: Endpoint, kind: socket.SocketKind) -> dict[socket.Address
     except (OSError, UnicodeError):
         raise ClientError(
             "no_answer",
-            f"The name {endpoint.host} cannot be resolved",
-            "the name service does not know it or does not answer",
-            "Check the network connection and its name servers",
+            tr("The name {host} cannot be resolved", host=endpoint.host),
+            tr("the name service does not know it or does not answer"),
+            tr("Check the network connection and its name servers"),
         ) from None
     first: dict[socket.AddressFamily, str] = {}
     for family, _, _, _, address in found:

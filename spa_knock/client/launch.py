@@ -9,6 +9,7 @@ from pathlib import Path
 from spa_knock.client.control import ControlLink
 from spa_knock.client.errors import ClientError
 from spa_knock.client.home import Home
+from spa_knock.client.language import tr
 from spa_knock.client.places import CONTROL_SOCKET
 
 _START_SECONDS = 10.0
@@ -73,11 +74,15 @@ def _wait_until_ready(home: Home, process: subprocess.Popen[bytes]) -> None:
             return
         if process.poll() is not None:
             said = process.stderr.read(2000).decode("utf-8", "replace").strip() if process.stderr else ""
-            raise ClientError("failed", "The agent did not start", said.rstrip(".") or "it gave no reason")
+            raise ClientError("failed", tr("The agent did not start"), said.rstrip(".") or tr("it gave no reason"))
         time.sleep(0.05)
     process.kill()
     process.wait()
-    raise ClientError("failed", "The agent did not start", f"it was not ready within {_START_SECONDS:.0f} s")
+    raise ClientError(
+        "failed",
+        tr("The agent did not start"),
+        tr("it was not ready within {start_seconds:.0f} s", start_seconds=_START_SECONDS),
+    )
 
 
 def _environment() -> dict[str, str]:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from spa_knock.client.fields import FieldError, as_object, get_bytes, get_int, get_text
+from spa_knock.client.language import tr
 
 LEAST_PASSPHRASE = 8
 MOST_PASSPHRASE = 1024
@@ -37,7 +38,9 @@ def is_locked(content: bytes) -> bool:
 def lock(key: Ed25519PrivateKey, passphrase: str, cost: int = _COST) -> bytes:
     """The file's content. `cost` is scrypt's N. Raises ValueError for a passphrase of fewer than 8 characters."""
     if not LEAST_PASSPHRASE <= len(passphrase) <= MOST_PASSPHRASE:
-        raise ValueError(f"a passphrase has {LEAST_PASSPHRASE} to {MOST_PASSPHRASE} characters")
+        raise ValueError(
+            tr("a passphrase has {least} to {most} characters", least=LEAST_PASSPHRASE, most=MOST_PASSPHRASE)
+        )
     salt, nonce = os.urandom(_SALT_BYTES), os.urandom(_NONCE_BYTES)
     box = ChaCha20Poly1305(_stretched(passphrase, salt, cost)).encrypt(nonce, key.private_bytes_raw(), _CONTEXT)
     document = {
@@ -58,19 +61,19 @@ def unlock(content: bytes, passphrase: str) -> Ed25519PrivateKey:
     try:
         source = as_object(json.loads(content))
     except (ValueError, RecursionError):
-        raise FieldError("the file is damaged") from None
+        raise FieldError(tr("the file is damaged")) from None
     if get_int(source, "v") != 1 or get_text(source, "kdf", most=20) != "scrypt":
-        raise FieldError("the file needs a newer client")
+        raise FieldError(tr("the file needs a newer client"))
     # Bounded, or a planted file could take all memory; a power of two, as scrypt wants it.
     cost = get_int(source, "n", least=2, most=1 << 17)
     if cost & (cost - 1) or get_int(source, "r") != _BLOCK or get_int(source, "p") != 1:
-        raise FieldError("the file needs a newer client")
+        raise FieldError(tr("the file needs a newer client"))
     salt, nonce = get_bytes(source, "salt_b64", length=_SALT_BYTES), get_bytes(source, "nonce_b64", length=_NONCE_BYTES)
     box = get_bytes(source, "box_b64", length=_KEY_BYTES + _TAG_BYTES)
     try:
         raw = ChaCha20Poly1305(_stretched(passphrase[:MOST_PASSPHRASE], salt, cost)).decrypt(nonce, box, _CONTEXT)
     except InvalidTag:
-        raise WrongPassphrase("the passphrase is wrong, or the file was altered") from None
+        raise WrongPassphrase(tr("the passphrase is wrong, or the file was altered")) from None
     return Ed25519PrivateKey.from_private_bytes(raw)
 
 

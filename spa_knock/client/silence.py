@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from spa_knock.client.errors import ClientError
+from spa_knock.client.language import tr
 
 _WINDOW_SECONDS = 30.0
 _UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN})
@@ -61,20 +62,22 @@ def causes(evidence: Evidence) -> Sequence[Cause]:
     udp = Cause(
         "udp_blocked",
         Likelihood.POSSIBLE if known_here else Likelihood.LIKELY,
-        "the network here blocks UDP to the site"
+        tr("the network here blocks UDP to the site")
         + (
-            ", or sends UDP and TCP out by different addresses; the site was never reached from it"
+            tr(", or sends UDP and TCP out by different addresses; the site was never reached from it")
             if evidence.same_network is False
             else ""
         ),
-        f"Try another network, for example a phone's; UDP {ports} must be let out" if ports else "Try another network",
+        tr("Try another network, for example a phone's; UDP {ports} must be let out", ports=ports)
+        if ports
+        else tr("Try another network"),
     )
     device = Cause(
         "not_accepted",
         Likelihood.LIKELY if known_here else Likelihood.POSSIBLE,
-        "the site no longer accepts this device, or is down"
-        + (": it was reached from this network some minutes ago" if known_here else ""),
-        "Ask the plant whether this device is still trusted; 'sallyport knock status' there tells the reason",
+        tr("the site no longer accepts this device, or is down")
+        + (tr(": it was reached from this network some minutes ago") if known_here else ""),
+        tr("Ask the plant whether this device is still trusted; 'sallyport knock status' there tells the reason"),
     )
     found += [device, udp] if known_here else [udp, device]
     order = list(Likelihood)
@@ -86,12 +89,12 @@ def silence(what: str, evidence: Evidence) -> ClientError:
     found = causes(evidence)
     certain = [cause for cause in found if cause.likelihood is Likelihood.CERTAIN]
     if certain:
-        return ClientError("no_answer", f"No answer from {what}", certain[0].why, certain[0].do)
+        return ClientError("no_answer", tr("No answer from {what}", what=what), certain[0].why, certain[0].do)
     return ClientError(
         "no_answer",
-        f"No answer from {what}",
-        "either " + ", or ".join(cause.why for cause in found),
-        "Run: sally doctor",
+        tr("No answer from {what}", what=what),
+        tr("either {causes}", causes=tr(", or ").join(cause.why for cause in found)),
+        tr("Run: sally doctor"),
     )
 
 
@@ -102,8 +105,8 @@ def _of_errors(evidence: Evidence) -> list[Cause]:
             Cause(
                 "local_firewall",
                 Likelihood.CERTAIN,
-                "this computer's own firewall does not let the knock out",
-                "Allow outgoing UDP for this program",
+                tr("this computer's own firewall does not let the knock out"),
+                tr("Allow outgoing UDP for this program"),
             )
         ]
     if errno.ECONNREFUSED in evidence.tcp_errors:
@@ -111,8 +114,14 @@ def _of_errors(evidence: Evidence) -> list[Cause]:
             Cause(
                 "wrong_network",
                 Likelihood.CERTAIN,
-                "something refused the connection, which the site never does: another machine answers at its address",
-                "Leave networks that ask for a sign-in page or intercept traffic; compare the address with the plant",
+                tr(
+                    "something refused the connection, which the site never does: another machine answers at its "
+                    "address"
+                ),
+                tr(
+                    "Leave networks that ask for a sign-in page or intercept traffic; compare the address with the "
+                    "plant"
+                ),
             )
         ]
     if errno.ECONNREFUSED in evidence.udp_errors:
@@ -120,8 +129,8 @@ def _of_errors(evidence: Evidence) -> list[Cause]:
             Cause(
                 "port_closed",
                 Likelihood.CERTAIN,
-                "a machine answered that the knock's port is closed, which the site never does",
-                "Compare the site's address with the plant; its firewall rules may not be loaded",
+                tr("a machine answered that the knock's port is closed, which the site never does"),
+                tr("Compare the site's address with the plant; its firewall rules may not be loaded"),
             )
         ]
     if errors & _UNREACHABLE:
@@ -129,22 +138,28 @@ def _of_errors(evidence: Evidence) -> list[Cause]:
             Cause(
                 "unreachable",
                 Likelihood.CERTAIN,
-                "the network says that there is no way to the site's address",
-                "Check the network connection, and whether a VPN is needed to reach the site",
+                tr("the network says that there is no way to the site's address"),
+                tr("Check the network connection, and whether a VPN is needed to reach the site"),
             )
         ]
     return []
 
 
 def _of_clock(evidence: Evidence) -> list[Cause]:
-    do = "Compare the clock with a phone, set it, and try again"
+    do = tr("Compare the clock with a phone, set it, and try again")
     if abs(evidence.clock_jump_seconds) > _WINDOW_SECONDS:
-        why = f"this computer's clock was set by {evidence.clock_jump_seconds:+.0f} s since the last start of the agent"
+        why = tr(
+            "this computer's clock was set by {clock_jump_seconds:+.0f} s since the last start of the agent",
+            clock_jump_seconds=evidence.clock_jump_seconds,
+        )
         return [Cause("clock", Likelihood.LIKELY, why, do)]
     if evidence.reached_ago_seconds is not None and evidence.reached_ago_seconds < -_WINDOW_SECONDS:
-        why = "this computer's clock is behind the moment of its own last visit to the site"
+        why = tr("this computer's clock is behind the moment of its own last visit to the site")
         return [Cause("clock", Likelihood.CERTAIN, why, do)]
-    why = "this computer's clock is more than 30 s wrong"
+    why = tr("this computer's clock is more than 30 s wrong")
     if evidence.last_offset_seconds is not None:
-        why += f" (at the last sign-in it was {evidence.last_offset_seconds:+.1f} s off, which was allowed for)"
+        why += tr(
+            " (at the last sign-in it was {last_offset_seconds:+.1f} s off, which was allowed for)",
+            last_offset_seconds=evidence.last_offset_seconds,
+        )
     return [Cause("clock", Likelihood.POSSIBLE, why, do)]

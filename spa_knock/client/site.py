@@ -12,6 +12,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from spa_knock.client.fields import FieldError, get_hex, get_int, get_object, get_optional_text, get_text
+from spa_knock.client.language import tr
 
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*", re.ASCII)
@@ -28,9 +29,9 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         if not is_host(self.host):
-            raise FieldError("host is neither an address nor a host name")
+            raise FieldError(tr("host is neither an address nor a host name"))
         if not self.ports or len(self.ports) > 16 or not all(1 <= port <= 65535 for port in self.ports):
-            raise FieldError("ports must be 1 to 16 numbers from 1 to 65535")
+            raise FieldError(tr("ports must be 1 to 16 numbers from 1 to 65535"))
 
     @property
     def port(self) -> int:
@@ -54,17 +55,17 @@ class Site:
 
     def __post_init__(self) -> None:
         if not self.name.isprintable() or len(self.name) > 100:
-            raise FieldError("site name is not printable")
+            raise FieldError(tr("site name is not printable"))
         if not _HOST.fullmatch(self.vendor_name):
-            raise FieldError("vendor_face name is not a host name")
+            raise FieldError(tr("vendor_face name is not a host name"))
         if not _HOST.fullmatch(self.ssh_domain) or self.ssh_domain != self.ssh_domain.lower():
-            raise FieldError("ssh_domain is not a lower-case domain name")
+            raise FieldError(tr("ssh_domain is not a lower-case domain name"))
         if self.audience != audience_of(self.root_pem):
-            raise FieldError("audience is not the one of the site's root certificate")
+            raise FieldError(tr("audience is not the one of the site's root certificate"))
         if self.host_ca is not None and self.host_ca != key_line(self.host_ca):
-            raise FieldError("host_ca is not a public key line")
+            raise FieldError(tr("host_ca is not a public key line"))
         if self.host_key_alias is not None and not _ALIAS.fullmatch(self.host_key_alias):
-            raise FieldError("host_key_alias is not a host name")
+            raise FieldError(tr("host_key_alias is not a host name"))
 
     def after_login(self, answer: Mapping[str, object]) -> "Site":
         """This site with what a login's `site` object adds: SSH domain, host authority and host key alias."""
@@ -95,7 +96,7 @@ def site_from_object(source: Mapping[str, object]) -> Site:
     knock = get_object(source, "knock")
     ports = knock.get("ports")
     if not isinstance(ports, list) or not all(isinstance(port, int) and not isinstance(port, bool) for port in ports):
-        raise FieldError("knock ports are not numbers")
+        raise FieldError(tr("knock ports are not numbers"))
     return Site(
         name=get_text(source, "name", most=100),
         audience=get_hex(source, "audience_hex", length=8),
@@ -125,12 +126,12 @@ def is_host(text: str) -> bool:
 def audience_of(root_pem: str) -> bytes:
     """The first 8 bytes of SHA-256 over the root's DER SubjectPublicKeyInfo. Raises FieldError."""
     if root_pem.count("-----BEGIN") != 1:
-        raise FieldError("root_pem is not exactly one certificate")
+        raise FieldError(tr("root_pem is not exactly one certificate"))
     try:
         root = x509.load_pem_x509_certificate(root_pem.encode())
         spki = root.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except (ValueError, UnsupportedAlgorithm):
-        raise FieldError("root_pem is not a certificate") from None
+        raise FieldError(tr("root_pem is not a certificate")) from None
     return hashlib.sha256(spki).digest()[:8]
 
 
@@ -138,12 +139,12 @@ def key_line(text: str) -> str:
     """An OpenSSH public key line without its comment, safe to write into a `known_hosts` file. Raises FieldError."""
     parts = text.split()
     if len(parts) < 2 or parts[0] not in _KEY_TYPES or "\n" in text.strip():
-        raise FieldError("not an OpenSSH public key line")
+        raise FieldError(tr("not an OpenSSH public key line"))
     try:
         blob = base64.b64decode(parts[1], validate=True)
     except ValueError:
-        raise FieldError("not an OpenSSH public key line") from None
+        raise FieldError(tr("not an OpenSSH public key line")) from None
     name = parts[0].encode()
     if not blob.startswith(len(name).to_bytes(4, "big") + name):
-        raise FieldError("the key's type differs from its line")
+        raise FieldError(tr("the key's type differs from its line"))
     return f"{parts[0]} {parts[1]}"

@@ -12,6 +12,7 @@ from typing import Any
 
 from spa_knock.client.errors import ClientError
 from spa_knock.client.home import Home, write_private
+from spa_knock.client.language import tr
 from spa_knock.client.places import AGENT_SOCKET, CONTROL_SOCKET
 from spa_knock.client.site import Site
 
@@ -193,9 +194,9 @@ def _check_path(path: str) -> None:
     if _TROUBLE & set(path):
         raise ClientError(
             "home_damaged",
-            f"ssh cannot use the path {path!r}",
-            "it holds a character that means something else in ssh's configuration",
-            "Choose another folder with SALLY_HOME",
+            tr("ssh cannot use the path {path!r}", path=path),
+            tr("it holds a character that means something else in ssh's configuration"),
+            tr("Choose another folder with SALLY_HOME"),
         )
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from spa_knock.client.answers import printable, table
+from spa_knock.client.answers import padded, printable, table
 from spa_knock.client.errors import Exit
 from spa_knock.client.fields import as_object, get_objects, get_optional_text, get_text, get_texts
 from spa_knock.client.grants import moment, shown
 from spa_knock.client.home import Enrolment
+from spa_knock.client.language import term, tr
 
 Data = Mapping[str, object]
 
@@ -34,21 +35,25 @@ def status_lines(data: Data) -> list[str]:
     site, device = as_object(data["site"]), as_object(data["device"])
     rows = [
         ("site", f"{site['name']} ({site['host']})"),
-        ("device", f"{device['name']} ({device['id']}), key in a file"),
+        ("device", tr("{name} ({id}), key in a file", name=device["name"], id=device["id"])),
     ]
     if data["short_code"]:
-        rows.append(("short code", f"{data['short_code']} (read it to the plant's administrator)"))
+        code = tr("{code} (read it to the plant's administrator)", code=data["short_code"])
+        rows.append(("short code", code))
     if data["signed_in"]:
         person = as_object(data["person"], "person")
         minutes = int(str(data["idle_seconds_left"])) // 60
-        rows.append(("signed in", f"{person['display_name']} ({person['username']}), idle end in {minutes} min"))
+        who = f"{person['display_name']} ({person['username']})"
+        rows.append(("signed in", tr("{who}, idle end in {minutes} min", who=who, minutes=minutes)))
     else:
-        rows.append(("signed in", "no (sally login)"))
-    rows.append(("ssh", "set up" if data["ssh_config_installed"] else "not set up (sally ssh-config --install)"))
+        rows.append(("signed in", tr("no (sally login)")))
+    installed = data["ssh_config_installed"]
+    rows.append(("ssh", tr("set up") if installed else tr("not set up (sally ssh-config --install)")))
     for held in get_objects(data, "certificates"):
         until = shown(moment(get_text(held, "valid_before")))
-        rows.append(("open", f"{get_text(held, 'target')}, certificate until {until}"))
-    return [f"{name:<12}{printable(words)}" for name, words in rows]
+        target = get_text(held, "target")
+        rows.append(("open", tr("{target}, certificate until {until}", target=target, until=until)))
+    return [f"{padded(term(name), 12)}{printable(words)}" for name, words in rows]
 
 
 def target_lines(body: Data) -> list[str]:
@@ -61,13 +66,17 @@ def target_lines(body: Data) -> list[str]:
         ]
         for item in get_objects(body, "items", most=5000)
     ]
-    return table(["TARGET", "PROTOCOL", "ACCOUNTS", "DESCRIPTION"], rows) if rows else ["No targets."]
+    heads = [tr("TARGET"), tr("PROTOCOL"), tr("ACCOUNTS"), tr("DESCRIPTION")]
+    return table(heads, rows) if rows else [tr("No targets.")]
 
 
 def request_table(body: Data) -> list[str]:
-    rows = [_request_row(item) for item in get_objects(body, "items", most=5000)]
-    heads = ["REQUEST", "TARGET", "STATE", "FROM", "UNTIL", "WORK ORDER", "ANSWER"]
-    return table(heads, rows) if rows else ["No requests."]
+    rows = []
+    for item in get_objects(body, "items", most=5000):
+        identity, target, state, *rest = _request_row(item)
+        rows.append([identity, target, term(state), *rest])
+    heads = [tr("REQUEST"), tr("TARGET"), tr("STATE"), tr("FROM"), tr("UNTIL"), tr("WORK ORDER"), tr("ANSWER")]
+    return table(heads, rows) if rows else [tr("No requests.")]
 
 
 def request_lines(asked: Data) -> list[str]:
@@ -75,14 +84,14 @@ def request_lines(asked: Data) -> list[str]:
     identity, target, state, begins, ends, _, answer = _request_row(asked)
     match state:
         case "submitted":
-            words = "waiting for approval (see: sally requests)"
+            words = tr("waiting for approval (see: sally requests)")
         case "approved":
-            words = f"approved, from {begins} until {ends}"
+            words = tr("approved, from {begins} until {ends}", begins=begins, ends=ends)
         case "denied":
-            words = f"denied: {answer or 'no reason was given'}"
+            words = tr("denied: {answer}", answer=answer or tr("no reason was given"))
         case _:
-            words = state
-    return [printable(f"{identity} for {target}: {words}")]
+            words = term(state)
+    return [printable(tr("{identity} for {target}: {words}", identity=identity, target=target, words=words))]
 
 
 def exit_of_request(asked: Data) -> Exit:

@@ -11,6 +11,7 @@ from spa_knock.client.control import ControlLink
 from spa_knock.client.errors import ClientError
 from spa_knock.client.fields import FieldError
 from spa_knock.client.home import Home
+from spa_knock.client.language import tr
 from spa_knock.client.launch import control_link
 from spa_knock.client.vendor_link import Answer, refusal
 
@@ -25,7 +26,7 @@ def show(data: Mapping[str, object], lines: Callable[[Mapping[str, object]], Seq
     try:
         text = lines(data)
     except FieldError as error:
-        raise ClientError("refused", "The site's answer cannot be used", str(error)) from None
+        raise ClientError("refused", tr("The site's answer cannot be used"), str(error)) from None
     for line in text:
         typer.echo(line)
 
@@ -41,9 +42,9 @@ def complain(error: ClientError, *, as_json: bool) -> None:
         said = {"code": error.code, "what": error.what, "why": error.why, "do": error.do}
         typer.echo(json.dumps({"error": said}, ensure_ascii=False), err=True)
         return
-    typer.echo(f"x {error.what}: {error.why}", err=True)
+    typer.echo(tr("x {what}: {why}", what=error.what, why=error.why), err=True)
     if error.do:
-        typer.echo(f"  Do: {error.do}", err=True)
+        typer.echo("  " + tr("Do: {do}", do=error.do), err=True)
 
 
 def secret(path: str, what: str, *, hidden: bool = True) -> str:
@@ -54,7 +55,10 @@ def secret(path: str, what: str, *, hidden: bool = True) -> str:
 def prompt(what: str, *, hidden: bool = True) -> str:
     if not sys.stdin.isatty():
         raise ClientError(
-            "usage", f"The {what} is missing", "there is no terminal to ask at", "Give it with an option: --help"
+            "usage",
+            tr("The {what} is missing", what=what),
+            tr("there is no terminal to ask at"),
+            tr("Give it with an option: --help"),
         )
     return str(typer.prompt(what.capitalize(), hide_input=hidden, err=True))
 

@@ -22,6 +22,7 @@ from spa_knock.client.connecting import Trace, connect_within
 from spa_knock.client.errors import ClientError, Exit
 from spa_knock.client.fields import FieldError, as_object
 from spa_knock.client.knocking import VENDOR_FACE_DOOR, Approach, Knocker
+from spa_knock.client.language import tr
 from spa_knock.client.site import Site
 
 PREFIX = "/vendor/v1"
@@ -191,9 +192,9 @@ class VendorLink:
             except ssl.SSLCertVerificationError as error:
                 raise ClientError(
                     "site_not_proved",
-                    f"{self._site.name} could not prove that it is the enrolled site",
-                    f"its certificate was refused: {error.verify_message}",
-                    "Tell the plant's administrator; do not go on by another way",
+                    tr("{name} could not prove that it is the enrolled site", name=self._site.name),
+                    tr("its certificate was refused: {verify_message}", verify_message=error.verify_message),
+                    tr("Tell the plant's administrator; do not go on by another way"),
                 ) from None
             except OSError as error:
                 broken = type(error).__name__
@@ -234,9 +235,12 @@ class VendorLink:
             return self._knocker.nobody_answered(self._site.name, errors)
         return ClientError(
             "no_answer",
-            f"{self._site.name} opened its door and then broke off",
-            f"the TLS handshake ended with {broken}: the site may be restarting, or it no longer knows this device",
-            "Try again in a minute, then run: sally doctor",
+            tr("{name} opened its door and then broke off", name=self._site.name),
+            tr(
+                "the TLS handshake ended with {broken}: the site may be restarting, or it no longer knows this device",
+                broken=broken,
+            ),
+            tr("Try again in a minute, then run: sally doctor"),
         )
 
     def _exchange(
@@ -281,15 +285,15 @@ def _broke_off(error: Exception) -> ClientError:
     if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or "").upper():
         return ClientError(
             "device_not_trusted",
-            "The site refused this computer's certificate",
-            "the device is not trusted, suspended, retired, or its certificate has run out",
-            "Ask the plant's administrator about this device",
+            tr("The site refused this computer's certificate"),
+            tr("the device is not trusted, suspended, retired, or its certificate has run out"),
+            tr("Ask the plant's administrator about this device"),
         )
     if isinstance(error, TimeoutError):
-        why = f"nothing came for {_ANSWER_SECONDS:.0f} s"
+        why = tr("nothing came for {answer_seconds:.0f} s", answer_seconds=_ANSWER_SECONDS)
     else:
-        why = f"the connection broke off ({type(error).__name__})"
-    return ClientError("no_answer", "The site did not answer the request", why, "Try again in a minute")
+        why = tr("the connection broke off ({name})", name=type(error).__name__)
+    return ClientError("no_answer", tr("The site did not answer the request"), why, tr("Try again in a minute"))
 
 
 def refusal(answer: Answer) -> ClientError:
@@ -297,9 +301,14 @@ def refusal(answer: Answer) -> ClientError:
     code = _text(answer.body, "code") or (
         "not_signed_in" if answer.status == http.HTTPStatus.UNAUTHORIZED else "refused"
     )
-    why = _text(answer.body, "detail") or _text(answer.body, "title") or f"it answered with HTTP status {answer.status}"
-    what, do = _SAYINGS.get(code, ("The site refused", ""))
-    exit_code = None if code in _SAYINGS else _EXIT_OF_STATUS.get(answer.status)
+    why = (
+        _text(answer.body, "detail")
+        or _text(answer.body, "title")
+        or tr("it answered with HTTP status {status}", status=answer.status)
+    )
+    said = _saying(code)
+    what, do = said or (tr("The site refused"), "")
+    exit_code = None if said else _EXIT_OF_STATUS.get(answer.status)
     return ClientError(code, what, (why + _fields(answer.body)).rstrip(".\u3002"), do, exit_code=exit_code)
 
 
@@ -322,15 +331,27 @@ _EXIT_OF_STATUS: Mapping[int, Exit] = {
     http.HTTPStatus.FORBIDDEN: Exit.DENIED,
     http.HTTPStatus.SERVICE_UNAVAILABLE: Exit.UNREACHABLE,
 }
-_SAYINGS: Mapping[str, tuple[str, str]] = {
-    "not_signed_in": ("Not signed in", "Run: sally login"),
-    "not_approved_yet": ("Not allowed yet", "Run: sally requests"),
-    "denied": ("Not allowed", "Ask the plant, or make a new request"),
-    "outside_window": ("Not now", "Run: sally requests"),
-    "device_not_trusted": (
-        "This computer is not trusted yet",
-        "Read its short code to the plant's administrator: sally status",
-    ),
-    "not_found": ("Not there", "Run: sally targets"),
-    "invalid": ("The site did not accept this", "Check what you typed"),
-}
+
+
+def _saying(code: str) -> tuple[str, str] | None:
+    """What a refusal of this code means here, and what to do; None when only the site knows."""
+    match code:
+        case "not_signed_in":
+            return tr("Not signed in"), tr("Run: sally login")
+        case "not_approved_yet":
+            return tr("Not allowed yet"), tr("Run: sally requests")
+        case "denied":
+            return tr("Not allowed"), tr("Ask the plant, or make a new request")
+        case "outside_window":
+            return tr("Not now"), tr("Run: sally requests")
+        case "device_not_trusted":
+            return (
+                tr("This computer is not trusted yet"),
+                tr("Read its short code to the plant's administrator: sally status"),
+            )
+        case "not_found":
+            return tr("Not there"), tr("Run: sally targets")
+        case "invalid":
+            return tr("The site did not accept this"), tr("Check what you typed")
+        case _:
+            return None

@@ -48,6 +48,7 @@ from spa_knock.client.keys import (
     renewal_is_due,
 )
 from spa_knock.client.knocking import SSH_DOOR, Knocker
+from spa_knock.client.language import tr
 from spa_knock.client.locked_key import MOST_PASSPHRASE
 from spa_knock.client.session import HeldCertificate, Holder, Session
 from spa_knock.client.silence import causes
@@ -111,14 +112,14 @@ class Verbs:
         if verb is None:
             raise ClientError(
                 "usage",
-                "The agent does not know this verb",
-                "it may be older than this command",
-                "Run: sally logout, then sally login",
+                tr("The agent does not know this verb"),
+                tr("it may be older than this command"),
+                tr("Run: sally logout, then sally login"),
             )
         try:
             return verb(message)
         except FieldError as error:
-            raise ClientError("refused", "Something arrived that cannot be used", str(error)) from None
+            raise ClientError("refused", tr("Something arrived that cannot be used"), str(error)) from None
 
     def close(self) -> None:
         self._holder.sign_out()
@@ -230,7 +231,11 @@ class Verbs:
     def _call(self, message: Message) -> list[dict[str, object]]:
         method, path = get_text(message, "method", most=10), get_text(message, "path", most=500)
         if method not in ("GET", "POST") or not _CALLABLE.fullmatch(path):
-            raise ClientError("usage", "This call is not one the agent makes", f"{method} {path} is not on its list")
+            raise ClientError(
+                "usage",
+                tr("This call is not one the agent makes"),
+                tr("{method} {path} is not on its list", method=method, path=path),
+            )
         body = as_object(message["body"], "body") if message.get("body") is not None else None
         if path == "/activation":
             return _in_parts(self._link.call(method, path, body))
@@ -246,7 +251,10 @@ class Verbs:
         session = self._holder.use()
         if session is None:
             raise ClientError(
-                "not_signed_in", "Not signed in", "nobody is, or the session was idle too long", "Run: sally login"
+                "not_signed_in",
+                tr("Not signed in"),
+                tr("nobody is, or the session was idle too long"),
+                tr("Run: sally login"),
             )
         return session
 
@@ -285,7 +293,7 @@ class Verbs:
             certificate = session.key.read_certificate(get_text(issued, "certificate", most=16_384))
         except CertificateError as error:
             raise ClientError(
-                "refused", "The site sent an unusable certificate", str(error), "Tell the plant"
+                "refused", tr("The site sent an unusable certificate"), str(error), tr("Tell the plant")
             ) from None
         held = HeldCertificate(grant.id, grant.target, grant.account, certificate)
         self._holder.keep(session, held)
@@ -383,7 +391,7 @@ class Verbs:
             certificate = check_device_certificate(pem, self._device.key)
         except CertificateError as error:
             raise ClientError(
-                "refused", "The site sent an unusable certificate", str(error), "Tell the plant"
+                "refused", tr("The site sent an unusable certificate"), str(error), tr("Tell the plant")
             ) from None
 
         def learn(state: KnockState) -> KnockState:

@@ -17,6 +17,12 @@ from spa_knock.client.verbs import Verbs
 from tests.unit.spa_knock.client.fake_site import FakeSite
 
 
+@pytest.fixture(autouse=True)
+def english(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests: these read what is said in English unless they choose another language."""
+    monkeypatch.setenv("SALLY_LANG", "en")
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[FakeSite]:
     folder = tmp_path / "site"

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from spa_knock.client.agent import Server, main
-from spa_knock.client.errors import Exit
+from spa_knock.client.errors import ClientError, Exit
 from spa_knock.client.home import Home, locked
+from spa_knock.client.language import speaking
+from spa_knock.client.launch import control_link
 from spa_knock.client.session import Holder
 from spa_knock.client.vendor_link import VendorLink
 from spa_knock.client.verbs import Verbs
@@ -103,6 +105,14 @@ def test_a_failure_inside_is_told_without_its_details(agent: RunningAgent, monke
         (answer,) = Decoder().feed(connection.recv(65_536))
     assert answer["type"] == "failed"
     assert "secret" not in str(answer)
+
+
+def test_the_agent_answers_in_the_language_of_whoever_asks(agent: RunningAgent) -> None:
+    """It was started in another terminal, perhaps in another language."""
+    for language, said in (("zh-CN", "尚未登录"), ("en", "Not signed in")):
+        with speaking(language), control_link(agent.home) as link, pytest.raises(ClientError) as refused:
+            link.ask("prepare", name="plc3.plant")
+        assert refused.value.what == said
 
 
 def test_stop_ends_the_agent_and_its_sockets(enrolled: Home) -> None:

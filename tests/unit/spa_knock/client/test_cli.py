@@ -76,6 +76,21 @@ def test_a_bad_invite_is_a_usage_error(sally: Run, invite: str) -> None:
     assert sally("enroll", invite).code == Exit.USAGE
 
 
+def test_the_persons_language_is_spoken_from_the_first_word(
+    site: FakeSite, sally: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SALLY_LANG")
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    assert sally("status").err.startswith("x 此电脑尚未登记：")
+    assert "短代码（Short code）：7K2M-Q9" in sally("enroll", site.invite(), "--name", "laptop 7").out
+    assert "登录        否（请运行 sally login）" in sally("status").out
+    assert "处理：" in sally("doctor", "--offline").out
+    assert "登录。会启动后台代理" in sally("login", "--help").out
+    assert sally("status", "--json").data["signed_in"] is False
+    monkeypatch.setenv("SALLY_LANG", "en")
+    assert "signed in   no (sally login)" in sally("status").out
+
+
 def test_everything_but_enrolment_needs_a_device(sally: Run) -> None:
     for words in (["login"], ["status"], ["targets"], ["requests"], ["activate"], list(WISH)):
         done = sally(*words)
