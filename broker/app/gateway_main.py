@@ -33,6 +33,7 @@ def configuration(settings: Settings) -> GatewayConfig:
         tls_key_file=layout.gateway / "front.key",
         device_ca_file=layout.device_authority,
         evidence_key_file=layout.gateway / "evidence.key",
+        tombstone_key_file=layout.checkpoint_public,
         tls=tuple(sockets.pop("tls")),
         knocks=tuple(sockets.pop("knocks")),
         cut=tuple(sockets.pop("cut", ())),

@@ -34,7 +34,10 @@ from broker.knock_link.facts import Knocks
 from broker.knock_link.service import KnockLinkService
 from broker.knock_link.sources import SourceWatch
 from broker.recordings import api as recordings_api
-from broker.recordings import replay_api, unmask_api
+from broker.recordings import replay_api, retention_api, unmask_api
+from broker.recordings.holding import Holding
+from broker.recordings.purging import Purging
+from broker.recordings.removal import Removals
 from broker.recordings.replaying import Replaying
 from broker.recordings.service import RecordingService
 from broker.recordings.unmasking import Unmasking
@@ -74,6 +77,9 @@ class House:
     grants: GrantService
     recordings: RecordingService
     replaying: Replaying
+    holding: Holding
+    purging: Purging
+    removals: Removals
     sessions: SessionsService
     live: LiveSessions
     watching: Watching
@@ -100,6 +106,7 @@ class House:
             probe_api.plant_router(self.probes, access),
             recordings_api.plant_router(self.recordings, access),
             replay_api.plant_router(self.replaying, access),
+            retention_api.plant_router(self.holding, self.purging, self.people, access),
             unmask_api.plant_router(Unmasking(self.database, self.clock, self.recordings), access),
             boundary_api.plant_router(self.boundary, access),
             set_up.plant_router(self.database, self.clock, access),
@@ -138,6 +145,8 @@ class House:
             "expire grants": self.grants.expire_over,
             "forget ended sign-ins": self.sign_in.forget_ended,
             "close overdue sessions": self.reports.close_overdue,
+            "lapse purges": self.purging.lapse_overdue,
+            "remove what was destroyed": self.removals.remove_waiting,
             "prepare replays": self.replaying.prepare,
             "answer for silent gateways": self._answer_for_silent_gateways,
             "restate revocations": self._restate_revocations,

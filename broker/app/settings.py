@@ -17,6 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 _DATABASES = ("sqlite:////", "postgresql+psycopg://")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
 _PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
+LEAST_KEEP_DAYS = 180
+MOST_KEEP_DAYS = 36_500
 SectionT = TypeVar("SectionT")
 
 
@@ -95,6 +97,7 @@ class RecordingsSection:
     unmask_keys: list[str] = _setting(
         "public keys (hex) of the two auditors who together read typed input that no screen showed", factory=list
     )
+    keep_days: int = _setting("recordings are kept this long after their end, at least 180 days", 180)
     hold_when_full: bool = _setting("a session that finds no room waits for it instead of ending", default=False)
 
 
@@ -184,6 +187,11 @@ def _check_recordings(section: RecordingsSection) -> None:
     ):
         if not least <= value <= most:
             raise SettingsError(f"recordings.{key}: {least} to {most}, not {value}")
+    if not LEAST_KEEP_DAYS <= section.keep_days <= MOST_KEEP_DAYS:
+        raise SettingsError(
+            f"recordings.keep_days: {LEAST_KEEP_DAYS} to {MOST_KEEP_DAYS}, not {section.keep_days}: "
+            f"no recording is destroyed before {LEAST_KEEP_DAYS} days have passed"
+        )
     keys = section.unmask_keys
     if len(keys) not in (0, 2) or len(set(keys)) != len(keys) or not all(_PUBLIC_KEY.fullmatch(one) for one in keys):
         raise SettingsError(

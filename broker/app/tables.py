@@ -11,6 +11,7 @@ from broker.devices import store as devices
 from broker.grants import store as grants
 from broker.identities import store as identities
 from broker.knock_link import store as knock_link
+from broker.recordings import retention_store as retention
 from broker.recordings import store as recordings
 from broker.sessions import store as sessions
 from broker.targets import store as targets
@@ -37,6 +38,10 @@ ALL: Final[tuple[type[SQLModel], ...]] = (
     sessions.UsedProofRow,
     sessions.GatewayStreamRow,
     recordings.RecordingRow,
+    retention.HoldRow,
+    retention.PurgeRow,
+    retention.PurgeItemRow,
+    retention.TombstoneRow,
     audit.AuditEventRow,
     audit.OutboxRow,
     audit_health.HeartbeatRow,

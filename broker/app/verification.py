@@ -21,6 +21,8 @@ from sqlmodel import Session
 from broker.adapters.db.database import Database
 from broker.app.errors import CommandError
 from broker.app.layout import Layout
+from broker.app.purge_check import CODES as PURGE_CODES
+from broker.app.purge_check import Purges
 from broker.app.settings import Settings
 from broker.audit import inspection
 from broker.audit.chain import GENESIS, Break, Verified
@@ -31,9 +33,10 @@ from broker.audit.model import AuditRecord
 from broker.audit.witness import Witnessed
 from broker.audit.witness import read as read_witness
 from broker.kernel.ids import is_id
-from broker.recordings.audited import AuditedRecording, Outcome, check, check_stream, not_good, told
+from broker.recordings.audited import AuditedRecording, Outcome, check, check_stream, destroyed, not_good, told
 from broker.recordings.files import SUFFIX, file_name_of
 from recorder.errors import DamagedRecordingError
+from recorder.tombstone import SUFFIX as TOMBSTONE_SUFFIX
 from recorder.walk import read_front
 
 WHOLE: Final = 0
@@ -93,7 +96,7 @@ class Findings:
         """0: everything is whole · 1: something is bad · 3: sound, but something is unfinished or not witnessed."""
         if self.bad:
             return BAD
-        unfinished = any(one.state != "sealed" for one in self.recordings)
+        unfinished = any(one.state not in {"sealed", "purged"} for one in self.recordings)
         return UNFINISHED if unfinished or not self.witness.is_there else WHOLE
 
     def as_json(self) -> dict[str, object]:
@@ -120,7 +123,7 @@ class Findings:
                 f"witness: {witness.checkpoints} checkpoints, the newest of {witness.newest_at or 'none'};"
                 f" they vouch for the trail up to record {witness.agrees_until}"
             )
-        counts = dict.fromkeys(("sealed", "open", "broken", "bad"), 0)
+        counts = dict.fromkeys(("sealed", "open", "broken", "purged", "bad"), 0)
         for one in self.recordings:
             counts[one.state] += 1
         yield "recordings: " + ", ".join(f"{count} {state}" for state, count in counts.items())
@@ -132,12 +135,16 @@ class Findings:
 
 @dataclass(frozen=True)
 class Scope:
-    """What to verify against. `only`: just this recording, by name and open file. `witnessed` None: no witness."""
+    """What to verify against. `only`: just this recording, by name and open file. `witnessed` None: no witness.
+
+    `checkpoint_public` signs tombstones; without it none is believed.
+    """
 
     recordings_dir: Path
     evidence_public: bytes | None
     witnessed: Witnessed | None
     only: tuple[str, BinaryIO] | None = None
+    checkpoint_public: bytes | None = None
 
 
 @contextmanager
@@ -166,7 +173,8 @@ def gathered(
                 only = (recording.name, opened.enter_context(recording.open("rb", buffering=1 << 18)))
             except OSError as error:
                 raise CommandError(f"{recording}: cannot be read ({error.strerror})") from None
-        yield Scope(layout.recordings, _public_key(layout.evidence_public).public_bytes_raw(), witnessed, only)
+        evidence_public = _public_key(layout.evidence_public).public_bytes_raw()
+        yield Scope(layout.recordings, evidence_public, witnessed, only, key.public_bytes_raw())
 
 
 def verify_site(settings: Settings, scope: Scope) -> Findings:
@@ -203,7 +211,7 @@ def _public_key(path: Path) -> Ed25519PublicKey:
 def verify(database: Database, scope: Scope) -> Findings:
     """Verify everything in scope; what is bad is a finding, never an exception."""
     checkpoints = scope.witnessed.checkpoints if scope.witnessed is not None else ()
-    walked, comparison, facts = _Walked(), Comparison(checkpoints), _Facts()
+    walked, comparison, facts = _Walked(), Comparison(checkpoints), _Facts(Purges(scope.checkpoint_public))
     with database.reading() as session:
         rows = inspection.walk(session)
         result = verify_chain(walked.records(rows, comparison, facts))
@@ -217,7 +225,7 @@ def verify(database: Database, scope: Scope) -> Findings:
         bad.append(Bad("trail", trail_break.kind, f"record {trail_break.seq}", _BREAKS[trail_break.kind]))
     bad += _against_witness(scope.witnessed, comparison)
     if scope.only is None:
-        outcomes = [check(one, scope.recordings_dir, scope.evidence_public) for one in facts.recordings.values()]
+        outcomes = [_checked(one, facts, scope) for one in facts.recordings.values()]
     else:
         outcomes = [_only(*scope.only, facts.recordings, scope.evidence_public)]
     bad += [
@@ -242,16 +250,30 @@ def verify(database: Database, scope: Scope) -> Findings:
     )
 
 
+def _checked(audited: AuditedRecording, facts: "_Facts", scope: Scope) -> Outcome:
+    judged = facts.purges.judged.get(audited.id)
+    if judged is None:
+        return check(audited, scope.recordings_dir, scope.evidence_public)
+    if judged.tombstone is None or judged.kind is not None:
+        return not_good(audited.id, judged.kind or "forged_tombstone", judged.message or "")
+    return destroyed(audited, scope.recordings_dir, judged.tombstone.bytes)
+
+
 class _Facts:
     """What the trail says of recordings."""
 
-    def __init__(self) -> None:
+    def __init__(self, purges: Purges) -> None:
         self.recordings: dict[str, AuditedRecording] = {}
+        self.purges = purges
 
     def take(self, record: AuditRecord) -> None:
         known = self.recordings.get(record.subject)
+        if record.code in PURGE_CODES:
+            self.purges.take(record, known)
+            return
         audited = told(known, record)
         if audited is not None:
+            self.purges.began(record.subject, record.at)
             self.recordings[record.subject] = audited
 
 
@@ -369,6 +391,7 @@ def _notes(scope: Scope, facts: _Facts, records: int, comparison: Comparison) ->
         yield f"{scope.witnessed.torn_lines} lines of the witness file were torn by a crash"
     if scope.only is None and scope.recordings_dir.is_dir():
         known = {file_name_of(name) for name in facts.recordings if is_id("rec", name)}
+        known |= {f"{name}{TOMBSTONE_SUFFIX}" for name in facts.purges.judged}
         strange = sorted(path.name for path in scope.recordings_dir.iterdir() if path.name not in known)
         for name in strange[:_MOST_STRANGE]:
             yield f"{name} is in the folder of recordings, but not on the trail: its session never became live"

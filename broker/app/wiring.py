@@ -57,6 +57,10 @@ from broker.knock_link.model import RosterGrant
 from broker.knock_link.service import KnockLinkService
 from broker.knock_link.sources import SharedSource, SourceWatch
 from broker.policy.rules import standard_rules
+from broker.recordings.events import PurgeConfirmed, RecordingPurged
+from broker.recordings.holding import Holding
+from broker.recordings.purging import Purging, Retention
+from broker.recordings.removal import Removals
 from broker.recordings.replaying import Replaying
 from broker.recordings.service import RecordingService
 from broker.sessions.authority import AuthorityServer
@@ -67,6 +71,7 @@ from broker.sessions.probing import TargetProbes
 from broker.sessions.reports import GatewayReports
 from broker.sessions.service import SessionsService
 from broker.sessions.watching import Watching
+from broker.sessions.words import SessionWording
 from broker.targets.events import TargetEndpointChanged
 from broker.targets.service import TargetService
 from broker.vault.events import CredentialPut
@@ -194,6 +199,7 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
         unseal_private=opened_keys.recording_unseal_private,
         evidence_public=keys.evidence_public(layout),
         covering=witness.covering,
+        checkpoint_public=opened_keys.checkpoint_key.public_key().public_bytes_raw(),
     )
     sessions = SessionsService(
         database,
@@ -217,6 +223,21 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
     probes = TargetProbes(database, clock, targets)
     probes.connect(workers=lambda: authority.workers, send=authority.order_probe, open_way=opener.allow_egress)
     reports.on_probe(probes.take)
+    removals = Removals(database, clock)
+    removals.connect(workers=lambda: authority.workers, send=authority.order_removal)
+    reports.on_removal(removals.removal_within)
+    purging = Purging(
+        database,
+        clock,
+        people=people,
+        recordings=recordings,
+        words_of=SessionWording(people, targets).words_within,
+        retention=Retention(
+            site=settings.site.name,
+            keep=timedelta(days=settings.recordings.keep_days),
+            sign=opened_keys.checkpoint_key.sign,
+        ),
+    )
     return House(
         clock=clock,
         database=database,
@@ -236,6 +257,9 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
         grants=grants,
         recordings=recordings,
         replaying=Replaying(recordings, layout.control / "replay"),
+        holding=Holding(database, clock),
+        purging=purging,
+        removals=removals,
         sessions=sessions,
         live=live,
         watching=watching,
@@ -312,6 +336,8 @@ def subscribe(house: House) -> None:
     def note_stranger(event: ConnectionRefused) -> None:
         tell_shared(house.sources.refused(event.source, event.reason, house.clock.now()))
 
+    on(RecordingPurged, lambda event: house.replaying.forget(event.subject))
+    on(PurgeConfirmed, lambda _event: house.removals.remove_waiting())
     on(KnockAccepted, note_source)
     on(ConnectionRefused, note_stranger)
     house.sessions.on_lease(open_way)

@@ -1,7 +1,8 @@
 """The one port between the byte side and the control side: messages out, orders in, and what outlives silence.
 
 Outward: `admit`, `lease`, `hold`, `renew` (asked and awaited), `ended` and `report` (spooled on disk, delivered at
-least once, in order). Inward: orders about a session, and to test a connection. The gateway never asks per byte.
+least once, in order). Inward: orders about a session, to test a connection, and to remove what was lawfully destroyed.
+The gateway never asks per byte.
 """
 
 import asyncio
@@ -151,13 +152,15 @@ class Authority:
         on_order: Callable[[Order], bool],
         on_change: Callable[[bool], None],
         on_probe: Callable[[ProbeOrder], None] = lambda order: None,
+        on_removal: Callable[[bytes], None] = lambda line: None,
     ) -> None:
         """`on_order` says whether it knew the session; `on_change` is told when control is lost (False) and back;
-        `on_probe` gets the connections to be tested."""
+        `on_probe` gets the connections to be tested, `on_removal` tombstones of recordings to be removed."""
         self._spool = spool
         self._boot_id = boot_id
         self._on_order = on_order
         self._on_probe = on_probe
+        self._on_removal = on_removal
         self._early: OrderedDict[str, Order] = OrderedDict()
         self._pending = asyncio.Event()
         self._link = LocalLink(
@@ -332,6 +335,9 @@ class Authority:
         try:
             if message.get("order") == "probe":
                 self._on_probe(read_order(message))
+                return
+            if message.get("order") == "remove":
+                self._on_removal(text(message, "tombstone").encode())
                 return
             order = Order(
                 OrderKind(str(message.get("order"))),

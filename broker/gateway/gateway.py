@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import socket
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from broker.gateway.permits import Admission, Denial
 from broker.gateway.probing import Probes
 from broker.gateway.recording_care import RecordingCare
 from broker.gateway.recording_room import RecordingRoom
+from broker.gateway.removing import Removing
 from broker.gateway.spec import ProtocolSpec
 from broker.gateway.spool import Spool
 from broker.gateway.vendor_front import VendorFront, server_context
@@ -44,7 +46,8 @@ class GatewayConfig:
     `tls`: listening sockets of the vendor face; `protocols`: those of each protocol by its name (`{"ssh": …}`);
     `knocks`: Unix listeners for the guard, whose uid is `guard_uid` (None = any, for tests); `cut`: those for root
     (`cutter_uid`) to end sessions without control. Without `opener_socket` flows are neither marked nor windows shut:
-    for tests. The host key and certificate are OpenSSH files.
+    for tests. Without `tombstone_key_file` (the site's public checkpoint key) no recording is ever removed. The host
+    key and certificate are OpenSSH files.
     """
 
     authority_socket: Path
@@ -62,6 +65,7 @@ class GatewayConfig:
     knocks: tuple[socket.socket, ...] = ()
     cut: tuple[socket.socket, ...] = ()
     opener_socket: Path | None = None
+    tombstone_key_file: Path | None = None
     guard_uid: int | None = None
     cutter_uid: int = 0
     worker: str = "gateway-1"
@@ -251,12 +255,16 @@ class Gateway:
             on_order=self.sessions.obey,
             on_change=self.sessions.control_changed,
             on_probe=probes.begin,
+            on_removal=lambda line: removing.begin(line),
         )
         evidence = Evidence.load(config.evidence_key_file)
 
         def report(code: str, params: Mapping[str, str | int]) -> None:
             authority.report(None, code, params)
 
+        removing = Removing(
+            config.recordings_dir, config.tombstone_key_file, report, lambda: time.time_ns() // 1_000_000
+        )
         self.sessions.room = RecordingRoom(config.recordings_dir, config.care, report)
         for lost in evidence.mark_left_over(config.recordings_dir):
             authority.ended(lost.session_id, "gateway_crashed", lost.recording, None)
@@ -273,6 +281,7 @@ class Gateway:
                 self.sessions.watching = Watching(config.authority_socket)
                 tasks.create_task(self.sessions.watching.run())
                 tasks.create_task(probes.run())
+                tasks.create_task(removing.run())
                 tasks.create_task(self.sessions.tick())
                 tasks.create_task(self.sessions.room.run())
                 for door in doors:

@@ -18,6 +18,7 @@ _READS: Final = frozenset(
         "grants.grant.read",
         "sessions.session.read",
         "recordings.recording.read",
+        "recordings.retention.read",
         "app.health.read",
     }
 )
@@ -35,6 +36,8 @@ PERMISSIONS: Final[dict[Role, frozenset[str]]] = {
             "app.health.read",
             "audit.state.read",
             "boundary.rules.read",
+            "recordings.retention.read",
+            "recordings.purge.ask",
         }
     ),
     Role.SECURITY_ADMINISTRATOR: frozenset(
@@ -54,6 +57,8 @@ PERMISSIONS: Final[dict[Role, frozenset[str]]] = {
             "policy.rule.change",
             "app.health.read",
             "audit.state.read",
+            "recordings.retention.read",
+            "recordings.hold.lift",
         }
     ),
     Role.PLANT_ADMIN: _READS
@@ -77,6 +82,8 @@ PERMISSIONS: Final[dict[Role, frozenset[str]]] = {
         "sessions.session.watch",
         "recordings.recording.replay",
         "recordings.recording.unmask",
+        "recordings.hold.place",
+        "recordings.purge.confirm",
         "audit.event.read",
         "audit.state.read",
         "boundary.rules.read",

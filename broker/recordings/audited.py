@@ -12,6 +12,7 @@ from broker.audit.model import AuditRecord, FieldValue
 from broker.recordings.events import RecordingAnchored, RecordingBroken, RecordingOpened, RecordingSealed
 from broker.recordings.files import file_name_of
 from recorder.errors import DamagedRecordingError
+from recorder.purged import tombstone_path
 from recorder.report import Report, State
 from recorder.verify import verify
 from recorder.walk import read_front
@@ -78,7 +79,7 @@ class Outcome:
     """
 
     recording_id: str
-    state: Literal["sealed", "open", "broken", "bad"]
+    state: Literal["sealed", "open", "broken", "purged", "bad"]
     message: str
     kind: str | None = None
     place: str | None = None
@@ -95,9 +96,20 @@ def check(audited: AuditedRecording, folder: Path, evidence_public: bytes | None
     except ValueError:
         return not_good(audited.id, "not_a_recording", "the trail names a recording by what is no recording's id")
     except FileNotFoundError:
+        if tombstone_path(folder / file_name_of(audited.id)).exists():
+            return not_good(
+                audited.id, "missing", "its file is not there, and the tombstone in its place is not audited"
+            )
         return not_good(audited.id, "missing", "the recording's file is not there")
     except OSError as error:
         return not_good(audited.id, "unreadable", f"the recording's file cannot be read ({error.strerror})")
+
+
+def destroyed(audited: AuditedRecording, folder: Path, bytes_purged: int) -> Outcome:
+    """The outcome of a recording that was lawfully destroyed; its file may wait for the gateway."""
+    waits = (folder / file_name_of(audited.id)).exists()
+    state = "its file waits for its removal" if waits else f"its file of {bytes_purged} bytes is gone"
+    return Outcome(audited.id, "purged", f"lawfully destroyed, its tombstone is on the trail; {state}")
 
 
 def check_stream(audited: AuditedRecording, stream: BinaryIO, evidence_public: bytes | None) -> Outcome:

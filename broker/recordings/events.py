@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from broker.audit.model import AuditEvent
-from broker.kernel.sensitivity import Public
+from broker.kernel.sensitivity import Public, Sensitive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,3 +146,118 @@ class RecordingReplayed(AuditEvent):
     code: ClassVar[str] = "recordings.recording.replayed"
     session_id: Public[str]
     what: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingHoldPlaced(AuditEvent):
+    """An auditor forbids that this recording is destroyed, until the hold is lifted. Subject: the recording."""
+
+    code: ClassVar[str] = "recordings.hold.placed"
+    hold_id: Public[str]
+    session_id: Public[str]
+    reason: Sensitive[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingHoldLifted(AuditEvent):
+    """A security administrator lifted an auditor's hold. Subject: the recording."""
+
+    code: ClassVar[str] = "recordings.hold.lifted"
+    hold_id: Public[str]
+    session_id: Public[str]
+    placed_by: Public[str]
+    reason: Sensitive[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PurgeAsked(AuditEvent):
+    """A system administrator asks that recordings be destroyed; nothing is until an auditor confirms this very list.
+
+    `list_sha256` is the SHA-256 over the recordings' ids in order, one a line.
+    """
+
+    code: ClassVar[str] = "recordings.purge.asked"
+    recordings: Public[int]
+    bytes: Public[int]
+    list_sha256: Public[str]
+    expires_at_ms: Public[int]
+    reason: Sensitive[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PurgeConfirmed(AuditEvent):
+    """An auditor confirmed a purge; each recording's tombstone follows in the same transaction."""
+
+    code: ClassVar[str] = "recordings.purge.confirmed"
+    asked_by: Public[str]
+    recordings: Public[int]
+    bytes: Public[int]
+    list_sha256: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PurgeDeclined(AuditEvent):
+    """An auditor refused a purge."""
+
+    code: ClassVar[str] = "recordings.purge.declined"
+    asked_by: Public[str]
+    reason: Sensitive[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PurgeWithdrawn(AuditEvent):
+    """A system administrator took a purge back."""
+
+    code: ClassVar[str] = "recordings.purge.withdrawn"
+    asked_by: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PurgeLapsed(AuditEvent):
+    """Nobody confirmed a purge within 72 hours."""
+
+    code: ClassVar[str] = "recordings.purge.lapsed"
+    asked_by: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingPurged(AuditEvent):
+    """A recording's tombstone, signed by the site's checkpoint key. Actor: who confirmed. Subject: the recording."""
+
+    code: ClassVar[str] = "recordings.recording.purged"
+    site: Public[str]
+    session_id: Public[str]
+    grant_id: Public[str]
+    state: Public[str]
+    opened_at_ms: Public[int]
+    closed_at_ms: Public[int]
+    frames: Public[int]
+    batches: Public[int]
+    bytes: Public[int]
+    signing_key: Public[str]
+    header_sha256: Public[str]
+    head_sha256: Public[str | None]
+    head_signature: Public[str | None]
+    purge_id: Public[str]
+    asked_by: Public[str]
+    reason: Sensitive[str]
+    purged_at_ms: Public[int]
+    signature: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingRemoved(AuditEvent):
+    """The gateway checked a recording's tombstone and removed its file; `was_there` is false when it was gone."""
+
+    code: ClassVar[str] = "recordings.recording.removed"
+    purge_id: Public[str]
+    was_there: Public[bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingRemovalRefused(AuditEvent):
+    """The gateway did not remove the file: tombstone, age or file are not as they should be. Look into it."""
+
+    code: ClassVar[str] = "recordings.recording.removal_refused"
+    purge_id: Public[str]
+    reason: Public[str]

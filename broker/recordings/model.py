@@ -80,6 +80,7 @@ class Finding(Enum):
     INCOMPLETE = "incomplete"
     ALTERED = "altered"
     MISSING = "missing"
+    PURGED = "purged"
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,16 @@ from typing import Final, assert_never
 
 from broker.recordings.audited import AuditedRecording, Outcome, examine, not_good
 from broker.recordings.model import Details, Finding, Marker, Recording, RecordingState, Verification
+from broker.recordings.retention_model import Destroyed
 from broker.recordings.trail import Standing, TrailFacts
 from recorder.cast import command_events, to_asciicast_v2
 from recorder.errors import DamagedRecordingError
 from recorder.frames import Frame
+from recorder.manifest import decode_sealed
 from recorder.replay import Recording as RecordingFile
 from recorder.report import Report
+from recorder.tombstone import read_line
+from recorder.walk import file_size, read_ending, read_front
 
 MOST_MARKERS: Final = 10_000
 
@@ -48,6 +52,22 @@ def check_file(
     )
 
 
+def check_destroyed(
+    recording: Recording, destroyed: Destroyed, trail: TrailFacts, checkpoint_public: bytes | None, now: datetime
+) -> Details:
+    """What is left of a recording: lawful when the site signed its tombstone and the trail tells of it."""
+    finding, kind = Finding.PURGED, None
+    try:
+        tombstone = read_line(destroyed.line, checkpoint_public)
+        if checkpoint_public is None or tombstone.recording_id != recording.id:
+            finding, kind = Finding.ALTERED, "forged_tombstone"
+    except DamagedRecordingError:
+        finding, kind = Finding.ALTERED, "forged_tombstone"
+    if trail.standing is Standing.ALTERED or not trail.is_purged:
+        finding, kind = Finding.ALTERED, "altered_facts"
+    return Details(recording, Verification(finding, now, None, kind, trail.standing), None, None, None)
+
+
 def _differs(recording: Recording, audited: AuditedRecording) -> bool:
     index = (recording.id, recording.state.value, recording.signing_public, recording.header_sha256)
     return index != (audited.id, audited.end, audited.signing_public, audited.header_sha256) or (
@@ -63,6 +83,8 @@ def _finding(outcome: Outcome) -> Finding:
             return Finding.UNFINISHED
         case "broken":
             return Finding.INCOMPLETE
+        case "purged":
+            return Finding.PURGED
         case "bad":
             return Finding.ALTERED
         case never:
@@ -78,6 +100,23 @@ def _heads(outcome: Outcome, audited: AuditedRecording | None) -> int:
     if audited is None or outcome.state == "bad":
         return 0
     return len(audited.anchors) + (audited.end == "sealed")
+
+
+def is_as_recorded(path: Path, recording: Recording) -> bool:
+    """Whether the file is there, is this recording's and has its audited end. What lies between is not read."""
+    try:
+        with path.open("rb") as stream:
+            header_sha256 = read_front(stream).header_sha256
+            ending = read_ending(stream, file_size(stream))
+            if header_sha256 != recording.header_sha256 or ending.tag is None:
+                return False
+            if recording.state is not RecordingState.SEALED:
+                return True
+            stream.seek(ending.start)
+            head = decode_sealed(stream.read(), header_sha256, recording.signing_public)
+            return head.chain_sha256 == recording.head_sha256
+    except (DamagedRecordingError, OSError):
+        return False
 
 
 def audited_chain(recording: Recording) -> bytes | None:

@@ -94,6 +94,14 @@ class Replaying:
             raise errors.not_readable(recording_id) from None
         return Chunk(begin, events)
 
+    def forget(self, recording_id: str) -> None:
+        """Keep nothing of a recording that was destroyed, in memory or on disk. Raises OSError."""
+        with self._lock:
+            for key in [key for key in self._open if key[0] == recording_id]:
+                del self._open[key]
+            self._latest.pop(recording_id, None)
+        self._path(recording_id).unlink(missing_ok=True)
+
     def prepare(self) -> int:
         """Begin to make the index of the newest closed recording that is large and has none; returns 1 if one began.
 

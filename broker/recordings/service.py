@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 from broker.adapters.db.database import Database, UnitOfWork
 from broker.audit.checkpoint import Checkpoint
 from broker.kernel.clock import Clock
-from broker.recordings import errors, rules, store
+from broker.recordings import errors, retention_store, rules, store
 from broker.recordings.events import (
     RecordingAnchored,
     RecordingAnchorRefused,
@@ -28,7 +28,14 @@ from broker.recordings.model import (
     RecordingCommand,
     RecordingState,
 )
-from broker.recordings.reading import audited_chain, cast_lines, check_file, markers
+from broker.recordings.reading import (
+    audited_chain,
+    cast_lines,
+    check_destroyed,
+    check_file,
+    is_as_recorded,
+    markers,
+)
 from broker.recordings.store import RecordingRow
 from broker.recordings.trail import read_trail
 from recorder.errors import DamagedRecordingError
@@ -57,6 +64,7 @@ class RecordingService:
         recordings_dir: Path,
         unseal_private: bytes,
         evidence_public: bytes | None = None,
+        checkpoint_public: bytes | None = None,
         covering: Callable[[int], Checkpoint | None] = lambda _seq: None,
     ) -> None:
         self._database = database
@@ -64,6 +72,7 @@ class RecordingService:
         self._dir = recordings_dir
         self._unseal_private = unseal_private
         self._evidence_public = evidence_public
+        self._checkpoint_public = checkpoint_public
         self._covering = covering
 
     # -- with a session, in its transaction ---------------------------------------------------------------------------
@@ -158,7 +167,11 @@ class RecordingService:
             if recording is None:
                 raise errors.not_found(recording_id)
             trail = read_trail(session, recording_id, self._covering)
-        return check_file(self._path(recording), recording, trail, self._evidence_public, self._clock.now())
+            destroyed = retention_store.tombstone(session, recording_id)
+        now = self._clock.now()
+        if destroyed is not None:
+            return check_destroyed(recording, destroyed, trail, self._checkpoint_public, now)
+        return check_file(self._path(recording), recording, trail, self._evidence_public, now)
 
     def cast(self, actor: str, recording_id: str) -> Iterator[str]:
         """The recording as lines of asciicast v2; that it was replayed is in the trail before the first line leaves.
@@ -212,6 +225,7 @@ class RecordingService:
     def mask_parts(self, recording_id: str) -> tuple[SealedKey, SealedKey]:
         """The sealed parts of its mask key. Raises NotFound, Unavailable (no file), Conflict (nothing masked)."""
         recording = self._get(recording_id)
+        self._check_not_destroyed(recording.id)
         try:
             with self._path(recording).open("rb") as stream:
                 front = read_front(stream)
@@ -224,6 +238,10 @@ class RecordingService:
         if front.opening.mask_parts is None:
             raise errors.nothing_masked(recording.id)
         return front.opening.mask_parts
+
+    def is_as_recorded(self, recording: Recording) -> bool:
+        """Whether a closed recording's file is there with its audited beginning and end."""
+        return is_as_recorded(self._path(recording), recording)
 
     def session_of(self, recording_id: str) -> str:
         """The session of a recording. Raises NotFound."""
@@ -239,7 +257,17 @@ class RecordingService:
     def _path(self, recording: Recording) -> Path:
         return self._dir / file_name_of(recording.id)
 
+    def _is_destroyed(self, recording_id: str) -> bool:
+        with self._database.reading() as session:
+            return retention_store.tombstone(session, recording_id) is not None
+
+    def _check_not_destroyed(self, recording_id: str) -> None:
+        # From the tombstone on nobody looks in, also while the file waits for its removal.
+        if self._is_destroyed(recording_id):
+            raise errors.purged(recording_id)
+
     def _open(self, recording: Recording) -> RecordingFile:
+        self._check_not_destroyed(recording.id)
         try:
             return open_recording(
                 self._path(recording),

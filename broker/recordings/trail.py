@@ -11,7 +11,7 @@ from broker.audit.chain import GENESIS, Break, verify
 from broker.audit.checkpoint import Checkpoint
 from broker.audit.model import AuditRecord
 from broker.recordings.audited import AuditedRecording, told
-from broker.recordings.events import RecordingOpened
+from broker.recordings.events import RecordingOpened, RecordingPurged
 
 
 class Standing(StrEnum):
@@ -27,10 +27,11 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class TrailFacts:
-    """The trail's word on a recording. `audited` None: it has none."""
+    """The trail's word on a recording. `audited` None: it has none. `is_purged`: it tells of its tombstone."""
 
     audited: AuditedRecording | None
     standing: Standing
+    is_purged: bool = False
 
 
 def read_trail(session: Session, recording_id: str, covering: Callable[[int], Checkpoint | None]) -> TrailFacts:
@@ -38,15 +39,17 @@ def read_trail(session: Session, recording_id: str, covering: Callable[[int], Ch
     audited: AuditedRecording | None = None
     numbers: list[int] = []
     begins = ""
+    is_purged = False
     for stored in inspection.about(session, recording_id):
         numbers.append(stored.record.seq)
         begins = begins or stored.record.code
         audited = told(audited, stored.record)
+        is_purged = is_purged or stored.record.code == RecordingPurged.code
     if not numbers:
         return TrailFacts(None, Standing.NOT_WITNESSED)
     if begins != RecordingOpened.code:  # its first record is gone, and with it where the chain is to be followed from
-        return TrailFacts(audited, Standing.ALTERED)
-    return TrailFacts(audited, _standing(session, numbers[0], numbers[-1], covering(numbers[-1])))
+        return TrailFacts(audited, Standing.ALTERED, is_purged)
+    return TrailFacts(audited, _standing(session, numbers[0], numbers[-1], covering(numbers[-1])), is_purged)
 
 
 def _standing(session: Session, first: int, last: int, checkpoint: Checkpoint | None) -> Standing:

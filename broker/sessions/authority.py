@@ -126,6 +126,14 @@ class AuthorityServer:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._send_to, order.worker, messages.probe_order(order))
 
+    def order_removal(self, worker: str, tombstone: bytes) -> None:
+        """Have a worker remove a destroyed recording's file; from any thread. Lost when the worker is not connected:
+        what is not answered is ordered again."""
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._send_to, worker, messages.removal_order(tombstone))
+
     def _send_order(self, order: SessionOrder) -> None:
         self._send_to(order.worker, messages.order(order))
 

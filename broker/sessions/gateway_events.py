@@ -21,6 +21,7 @@ RECORDING_HEALTH: Final = {
 }
 """What an event makes of the recording health that a session shows."""
 
+REMOVAL: Final = "recordings.recording.removal"
 PROBED: Final = "gateway.target.probed"
 _NOT_AUDITED: Final = frozenset({"session.command.entered", "session.channel.opened"})
 _COMMAND_CHARACTERS: Final = 2000
@@ -131,6 +132,11 @@ def anchor_of(event: ReportedEvent) -> Head | None:
     if len(chain) != 32 or not all(0 <= number < 1 << 63 for number in numbers):
         return None
     return Head(numbers[0], numbers[1], numbers[2], numbers[3], chain, signature)
+
+
+def removal_of(event: ReportedEvent) -> tuple[str, str]:
+    """The recording of a removal, and what became of it."""
+    return _text(event.params, "recording_id", 40), _text(event.params, "outcome", 80)
 
 
 def _whole(params: Mapping[str, str | int | bool | None], name: str) -> int:

@@ -235,6 +235,11 @@ def probe_order(one: ProbeOrder) -> Message:
     }
 
 
+def removal_order(tombstone: bytes) -> Message:
+    """An order to remove the file of a recording whose tombstone this is."""
+    return {"type": "order", "order": "remove", "tombstone": tombstone.decode()}
+
+
 def _permit(permit: Permit) -> Message:
     return {
         "permit_id": permit.permit_id,

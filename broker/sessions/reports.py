@@ -14,7 +14,16 @@ from broker.kernel.ids import is_id
 from broker.recordings.service import RecordingService
 from broker.sessions import rules, store
 from broker.sessions.events import ReportGap, SessionEnded
-from broker.sessions.gateway_events import ANCHORED, BLOCKED, PROBED, RECORDING_HEALTH, anchor_of, audit_event
+from broker.sessions.gateway_events import (
+    ANCHORED,
+    BLOCKED,
+    PROBED,
+    RECORDING_HEALTH,
+    REMOVAL,
+    anchor_of,
+    audit_event,
+    removal_of,
+)
 from broker.sessions.model import (
     Ended,
     GatewayIdentity,
@@ -40,10 +49,15 @@ class GatewayReports:
         self._clock = clock
         self._recordings = recordings
         self._on_probe: Callable[[ReportedEvent], None] = lambda _: None
+        self._on_removal: Callable[[UnitOfWork, str, str], None] = lambda _unit, _recording, _outcome: None
 
     def on_probe(self, take: Callable[[ReportedEvent], None]) -> None:
         """Have the answers of connection tests passed to this, each once, when they are in the trail."""
         self._on_probe = take
+
+    def on_removal(self, take: Callable[[UnitOfWork, str, str], None]) -> None:
+        """Have what became of removals passed to this, in the report's transaction: recording and outcome."""
+        self._on_removal = take
 
     def ended(self, gateway: GatewayIdentity, boot_id: str, seq: int, ended: Ended) -> None:
         """A session is over, as the gateway says; taken once, whatever was known of it before."""
@@ -74,6 +88,9 @@ class GatewayReports:
                     if head is not None:
                         self._recordings.anchored_within(unit, row.recording_id, head)
                         continue
+                if event.code == REMOVAL:
+                    self._on_removal(unit, *removal_of(event))
+                    continue
                 audited = audit_event(event, session_id, person_id, gateway.worker)
                 if audited is not None:
                     unit.emit(audited)

@@ -17,8 +17,9 @@ _POSTGRESQL: Final = "postgresql"
 class Guard:
     """Refuses a change of a table's rows.
 
-    `before` is `INSERT` or `UPDATE OF column`; `refuses_when` is SQL over `NEW` and `OLD` that both stores understand;
-    `words` say why, without quotes or percent signs. All of it is the product's own text, never outside input.
+    `before` is `INSERT`, `DELETE` or `UPDATE OF column`; `refuses_when` is SQL over `NEW` and `OLD` that both stores
+    understand, or `on_postgresql` says the same for PostgreSQL; `words` say why, without quotes or percent signs. All
+    of it is the product's own text, never outside input.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Guard:
     before: str
     refuses_when: str
     words: str
+    on_postgresql: str | None = None
 
     def __post_init__(self) -> None:
         if set("'\"%$") & set(self.words):
@@ -39,10 +41,12 @@ class Guard:
                 f"BEGIN SELECT RAISE(ABORT, '{self.words}'); END"
             ]
         if dialect == _POSTGRESQL:
+            row = "OLD" if self.before == "DELETE" else "NEW"
             return [
                 f"CREATE OR REPLACE FUNCTION {self.name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-                f"IF {self.refuses_when} THEN RAISE EXCEPTION '{self.words}' USING ERRCODE = 'check_violation'; "
-                "END IF; RETURN NEW; END $$",
+                f"IF {self.on_postgresql or self.refuses_when} THEN "
+                f"RAISE EXCEPTION '{self.words}' USING ERRCODE = 'check_violation'; "
+                f"END IF; RETURN {row}; END $$",
                 f"CREATE TRIGGER {self.name} BEFORE {self.before} ON {self.table} "
                 f"FOR EACH ROW EXECUTE FUNCTION {self.name}()",
             ]
@@ -62,5 +66,5 @@ def guard_table(table: Any, *guards: Guard) -> None:
     for guard in guards:
         for dialect in (_SQLITE, _POSTGRESQL):
             for statement in guard.creation(dialect):
-                ddl = DDL(statement).execute_if(dialect=dialect)  # type: ignore[no-untyped-call] # SQLAlchemy's own
+                ddl = DDL(statement.replace("%", "%%")).execute_if(dialect=dialect)  # type: ignore[no-untyped-call] # SQLAlchemy's own
                 event.listen(table, "after_create", ddl)

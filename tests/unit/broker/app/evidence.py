@@ -39,7 +39,8 @@ class Evidence:
     def verify(self, *, witnessed: Witnessed | None = None, only: Path | None = None) -> Findings:
         """Against the site's witness, unless another is given."""
         stream = (only.name, BytesIO(only.read_bytes())) if only is not None else None
-        scope = Scope(self.plant.recordings_dir, None, witnessed or self.witnessed(), stream)
+        public = KEY.public_key().public_bytes_raw()
+        scope = Scope(self.plant.recordings_dir, None, witnessed or self.witnessed(), stream, public)
         return verify(self.plant.world.database, scope)
 
     def sql(self, statement: str, *values: object) -> None:

@@ -39,6 +39,12 @@ OWN_EVENT: Final[dict[str, str]] = {
     "deny_access_request": "AccessRequestDenied",
     "revoke_grant": "GrantRevoked",
     "unmask_recording": "RecordingUnmasked",
+    "place_recording_hold": "RecordingHoldPlaced",
+    "lift_recording_hold": "RecordingHoldLifted",
+    "ask_purge": "PurgeAsked",
+    "confirm_purge": "PurgeConfirmed",
+    "decline_purge": "PurgeDeclined",
+    "withdraw_purge": "PurgeWithdrawn",
     "cut_session": "SessionEndOrdered",
     "freeze_session": "SessionFrozen",
     "thaw_session": "SessionThawed",
@@ -68,6 +74,7 @@ ALSO: Final[dict[str, dict[str, str]]] = {
         "RecordingUnmaskAsked": "before its own: the first auditor's part waits for the second's",
         "RecordingUnmaskRefused": "instead of its own: parts that do not fit are told too",
     },
+    "confirm_purge": {"RecordingPurged": "for each recording its tombstone, in the same transaction"},
     "enrol_device": {"InviteBurnt": "instead of its own: a wrong code spends the invite"},
 }
 """Other events of an operation, and why it has them."""

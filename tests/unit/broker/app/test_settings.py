@@ -53,6 +53,9 @@ def test_the_shortest_file_gets_the_defaults() -> None:
         (_with("site", database_url="postgresql+psycopg://me:secret@/x"), "site.database_url: no password"),
         (_with("site", database_url="postgresql+psycopg:///x?password=secret"), "site.database_url: no password"),
         (_with("evidence", witness_file="witness.jsonl"), "evidence.witness_file: an absolute path"),
+        (_with("recordings", keep_days=179), "recordings.keep_days: 180 to 36500, not 179"),
+        (_with("recordings", keep_days=0), "no recording is destroyed before 180 days"),
+        (_with("recordings", keep_days=-1), "recordings.keep_days"),
         (_with("users", guard=61184), "four different ids"),
         ({"site": {"name": "x"}}, "vendor_face.host is missing"),
         ({**_DOCUMENT, "site": 3}, r"\[site\] must be a section"),
@@ -74,6 +77,11 @@ def test_a_file_that_is_not_there_or_not_toml_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.toml").write_text("[site")
     with pytest.raises(settings.SettingsError, match="not valid TOML"):
         settings.load(tmp_path / "broken.toml")
+
+
+def test_recordings_are_kept_for_180_days_unless_a_site_keeps_them_longer() -> None:
+    assert settings.parse(_DOCUMENT).recordings.keep_days == 180
+    assert settings.parse(_with("recordings", keep_days=3650)).recordings.keep_days == 3650
 
 
 def test_every_setting_says_what_it_means() -> None:

@@ -250,6 +250,7 @@ def test_an_index_that_differs_from_the_trail_is_named(made: Evidence, statement
 
 
 def test_a_recording_taken_out_of_the_index_is_named(made: Evidence) -> None:
+    made.sql("DROP TRIGGER recordings_stay_in_the_index")
     made.sql("DELETE FROM recordings")
     assert _first(made.verify()) == ("index", "missing", made.sealed.recording_id)
 

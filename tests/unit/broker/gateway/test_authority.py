@@ -29,6 +29,7 @@ class Rig:
         self.changes: list[bool] = []
         self.known = True
         self.probes: list[ProbeOrder] = []
+        self.removals: list[bytes] = []
         self.spool = Spool(folder / "spool", "boot")
         self.authority = Authority(
             folder / "a",
@@ -39,6 +40,7 @@ class Rig:
             on_order=self._order,
             on_change=self.changes.append,
             on_probe=self.probes.append,
+            on_removal=self.removals.append,
         )
 
     def _order(self, order: Order) -> bool:
@@ -220,4 +222,16 @@ async def test_an_order_to_test_a_connection_is_passed_on_and_a_malformed_one_is
             while not one.probes:
                 await asyncio.sleep(0.01)
         assert one.probes == [ProbeOrder("prb_1", "ssh", "10.20.0.4", 22, "", 10)]
+        assert one.orders == []
+
+
+async def test_an_order_to_remove_is_passed_on_with_its_tombstone_and_without_one_is_not() -> None:
+    async with rig() as one:
+        for more in ({}, {"tombstone": 7}, {"tombstone": "{stone}"}):
+            for writer in one.control._writers:
+                writer.write(encode({"type": "order", "order": "remove", **more}))
+        async with asyncio.timeout(10):
+            while not one.removals:
+                await asyncio.sleep(0.01)
+        assert one.removals == [b"{stone}"]
         assert one.orders == []

@@ -16,9 +16,23 @@ def test_every_role_has_its_permissions_and_an_engineer_has_none() -> None:
     assert rules.permissions_of(Role.VENDOR_ENGINEER) == frozenset()
 
 
-def test_an_auditor_changes_nothing() -> None:
-    actions = {permission.rpartition(".")[2] for permission in rules.permissions_of(Role.AUDITOR)}
+def test_an_auditor_changes_nothing_but_what_keeps_or_ends_evidence_and_the_latter_not_alone() -> None:
+    held = rules.permissions_of(Role.AUDITOR)
+    evidence = {"recordings.hold.place", "recordings.purge.confirm"}
+    assert evidence <= held
+    actions = {permission.rpartition(".")[2] for permission in held - evidence}
     assert actions == {"read", "replay", "unmask", "watch"}
+    assert not {"recordings.purge.ask", "recordings.hold.lift"} & held
+
+
+def test_destroying_a_recording_takes_two_roles_and_one_that_was_held_takes_three() -> None:
+    for permission, holder in (
+        ("recordings.purge.ask", Role.SYSTEM_ADMINISTRATOR),
+        ("recordings.purge.confirm", Role.AUDITOR),
+        ("recordings.hold.place", Role.AUDITOR),
+        ("recordings.hold.lift", Role.SECURITY_ADMINISTRATOR),
+    ):
+        assert [role for role in Role if permission in rules.permissions_of(role)] == [holder]
 
 
 def test_nobody_both_stores_credentials_and_approves_requests() -> None:

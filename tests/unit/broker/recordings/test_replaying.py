@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.kernel.errors import Conflict, NotFound
+from broker.kernel.errors import Conflict, NotFound, SallyportError
 from broker.recordings import replaying
 from broker.recordings.replaying import Replaying
 from recorder.frames import Frame, FrameKind
@@ -94,3 +94,22 @@ def test_a_recording_that_nobody_knows_is_not_found(plant: Plant, tmp_path: Path
         one.timeline("psn_a", "rec_00000000000000000000000000")
     with pytest.raises(NotFound):
         one.chunk("rec_00000000000000000000000000", 0)
+
+
+def test_nothing_is_kept_of_a_recording_that_is_forgotten(plant: Plant, tmp_path: Path) -> None:
+    recorded, other = open_recording_of(plant), open_recording_of(plant)
+    seal(plant, recorded, 1)
+    seal(plant, other, 2)
+    folder = tmp_path / "replay"
+    one = Replaying(plant.recordings, folder)
+    for each in (recorded, other):
+        assert one.timeline("psn_a", each.recording_id).index is not None
+    folder.mkdir(exist_ok=True)
+    (folder / f"{recorded.recording_id}.index").write_bytes(b"a screen")
+    one.forget(recorded.recording_id)
+    one.forget(recorded.recording_id)
+    recorded.path.unlink()
+    assert list(folder.iterdir()) == []
+    with pytest.raises(SallyportError):
+        one.chunk(recorded.recording_id, 0)
+    assert one.chunk(other.recording_id, 0).events

@@ -53,6 +53,7 @@ from tests.unit.broker.schema import known_tables
 
 SOURCE = "203.0.113.7"
 SECRET = "target-pa55-word"
+CHECKPOINT_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 GATEWAY = GatewayIdentity("w1", "boot-1")
 SessionPrivateKey = Ed25519PrivateKey | EllipticCurvePrivateKey
 
@@ -293,7 +294,13 @@ def a_plant(folder: Path, database_url: str | None = None) -> Plant:
     recordings_dir = folder / "recordings"
     recordings_dir.mkdir()
     unseal_private, unseal_public = generate_recipient()
-    recordings = RecordingService(database, clock, recordings_dir=recordings_dir, unseal_private=unseal_private)
+    recordings = RecordingService(
+        database,
+        clock,
+        recordings_dir=recordings_dir,
+        unseal_private=unseal_private,
+        checkpoint_public=CHECKPOINT_KEY.public_key().public_bytes_raw(),
+    )
     trail = TrailHealth(database, clock)
     sessions = SessionsService(
         database,

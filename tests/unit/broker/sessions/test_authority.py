@@ -368,6 +368,19 @@ async def test_an_order_to_test_a_connection_goes_to_its_worker_only(plant: Plan
                 await probe_order_of(first)
 
 
+async def test_an_order_to_remove_goes_to_its_worker(plant: Plant, tmp_path: Path) -> None:
+    async with serving(plant, tmp_path) as (server, connect):
+        gateway = await connect()
+        gateway.send({**HELLO, "worker": "w1"})
+        await until(lambda: server.workers == {"w1"})
+        server.order_removal("w2", b"{lost}")
+        server.order_removal("w1", '{"reason":"旧"}'.encode())
+        while (message := await gateway.receive()) is not None and message.get("order") != "remove":
+            pass
+        assert message is not None
+        assert message["tombstone"] == '{"reason":"旧"}'
+
+
 async def probe_order_of(gateway: Gateway) -> dict[str, object]:
     while True:
         message = await gateway.receive()

@@ -501,6 +501,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/recordings/{recording_id}/holds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Place Recording Hold */
+        post: operations["place_recording_hold"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/recordings/{recording_id}/masked": {
         parameters: {
             query?: never;
@@ -528,6 +545,160 @@ export interface paths {
         };
         /** Get Timeline */
         get: operations["get_timeline"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/retention/holds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Recording Holds */
+        get: operations["list_recording_holds"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/retention/holds/{hold_id}/lift": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lift Recording Hold */
+        post: operations["lift_recording_hold"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/retention/purges": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Purges */
+        get: operations["list_purges"];
+        put?: never;
+        /** Ask Purge */
+        post: operations["ask_purge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/retention/purges/{purge_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Purge */
+        get: operations["get_purge"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/retention/purges/{purge_id}/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Confirm Purge */
+        post: operations["confirm_purge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/retention/purges/{purge_id}/decline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Decline Purge */
+        post: operations["decline_purge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/retention/purges/{purge_id}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Withdraw Purge */
+        post: operations["withdraw_purge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/retention/recordings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List Recordings To Purge */
+        get: operations["list_recordings_to_purge"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/retention/recordings/{recording_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Retention */
+        get: operations["get_retention"];
         put?: never;
         post?: never;
         delete?: never;
@@ -935,6 +1106,16 @@ export interface components {
             username: string;
         };
         /**
+         * Actor
+         * @description A person.
+         */
+        Actor: {
+            /** Display Name */
+            display_name: string;
+            /** Id */
+            id: string;
+        };
+        /**
          * ApprovalItem
          * @description One person's yes.
          */
@@ -955,6 +1136,16 @@ export interface components {
         ApproveBody: {
             /** Duration Seconds */
             duration_seconds?: number | null;
+        };
+        /**
+         * AskBody
+         * @description Which recordings are to be destroyed, and why.
+         */
+        AskBody: {
+            /** Reason */
+            reason: string;
+            /** Recording Ids */
+            recording_ids: string[];
         };
         /**
          * BoundaryCheckAnswer
@@ -1104,6 +1295,27 @@ export interface components {
         DenyBody: {
             /** Reason */
             reason: string;
+        };
+        /**
+         * DestroyedAnswer
+         * @description What stays of a destroyed recording: its tombstone, a signed line; `removed_at` is null until its file is gone.
+         *
+         *     `refusal`: why the gateway has not removed the file.
+         */
+        DestroyedAnswer: {
+            /** Purge Id */
+            purge_id: string;
+            /**
+             * Purged At
+             * Format: date-time
+             */
+            purged_at: string;
+            /** Refusal */
+            refusal: string | null;
+            /** Removed At */
+            removed_at: string | null;
+            /** Tombstone */
+            tombstone: string;
         };
         /**
          * DeviceAnswer
@@ -1307,12 +1519,45 @@ export interface components {
             text: string;
         };
         /**
+         * HoldAnswer
+         * @description A legal hold; `lifted_by`, `lifted_at` and `lift_reason` are null while it stands.
+         */
+        HoldAnswer: {
+            /** Id */
+            id: string;
+            /** Lift Reason */
+            lift_reason: string | null;
+            /** Lifted At */
+            lifted_at: string | null;
+            lifted_by: components["schemas"]["Actor"] | null;
+            /**
+             * Placed At
+             * Format: date-time
+             */
+            placed_at: string;
+            placed_by: components["schemas"]["Actor"];
+            /** Reason */
+            reason: string;
+            /** Recording Id */
+            recording_id: string;
+        };
+        /**
          * HoldBody
          * @description Why the engineer's input is held; the engineer reads this.
          */
         HoldBody: {
             /** Reason */
             reason: string;
+        };
+        /**
+         * HoldList
+         * @description A page of holds that stand, newest first.
+         */
+        HoldList: {
+            /** Items */
+            items: components["schemas"]["HoldAnswer"][];
+            /** Next Cursor */
+            next_cursor: string | null;
         };
         /**
          * InviteAnswer
@@ -1336,6 +1581,49 @@ export interface components {
         InviteRequest: {
             /** Person Id */
             person_id: string;
+        };
+        /**
+         * KeptAnswer
+         * @description A recording and how long it is kept.
+         *
+         *     `barrier`: why it cannot be destroyed now (`open`, `too_young`, `on_hold`, `already_purged`), null when it can.
+         */
+        KeptAnswer: {
+            /** Barrier */
+            barrier: string | null;
+            /** Bytes */
+            bytes: number;
+            /** Closed At */
+            closed_at: string | null;
+            destroyed: components["schemas"]["DestroyedAnswer"] | null;
+            /** Holds */
+            holds: components["schemas"]["HoldAnswer"][];
+            /** Keep Until */
+            keep_until: string | null;
+            /**
+             * Opened At
+             * Format: date-time
+             */
+            opened_at: string;
+            /** Recording Id */
+            recording_id: string;
+            session: components["schemas"]["SessionWordsAnswer"] | null;
+            /** Session Id */
+            session_id: string;
+            /** State */
+            state: string;
+        };
+        /**
+         * KeptList
+         * @description A page of recordings whose time is over, oldest first. `keep_days`: how long this site keeps them.
+         */
+        KeptList: {
+            /** Items */
+            items: components["schemas"]["KeptAnswer"][];
+            /** Keep Days */
+            keep_days: number;
+            /** Next Cursor */
+            next_cursor: string | null;
         };
         /**
          * Kind
@@ -1679,6 +1967,73 @@ export interface components {
          */
         Protocol: "ssh";
         /**
+         * PurgeAnswer
+         * @description A purge: `asked`, `confirmed`, `declined`, `withdrawn` or `lapsed`. `list_sha256` names its exact list.
+         */
+        PurgeAnswer: {
+            /**
+             * Asked At
+             * Format: date-time
+             */
+            asked_at: string;
+            asked_by: components["schemas"]["Actor"];
+            /** Bytes */
+            bytes: number;
+            /** Decided At */
+            decided_at: string | null;
+            decided_by: components["schemas"]["Actor"] | null;
+            /** Decision Reason */
+            decision_reason: string | null;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+            /** Id */
+            id: string;
+            /** List Sha256 */
+            list_sha256: string;
+            /** Reason */
+            reason: string;
+            /** Recordings */
+            recordings: number;
+            /** State */
+            state: string;
+        };
+        /**
+         * PurgeListAnswer
+         * @description A purge and the recordings of its list, as they are now.
+         */
+        PurgeListAnswer: {
+            /** Items */
+            items: components["schemas"]["KeptAnswer"][];
+            purge: components["schemas"]["PurgeAnswer"];
+        };
+        /**
+         * PurgePage
+         * @description A page of purges, newest first.
+         */
+        PurgePage: {
+            /** Items */
+            items: components["schemas"]["PurgeAnswer"][];
+            /** Next Cursor */
+            next_cursor: string | null;
+        };
+        /**
+         * PurgeState
+         * @description `asked → confirmed`, or to one of the three ends that destroy nothing.
+         * @enum {string}
+         */
+        PurgeState: "asked" | "confirmed" | "declined" | "withdrawn" | "lapsed";
+        /**
+         * ReasonBody
+         * @description Why; it stands in the trail.
+         */
+        ReasonBody: {
+            /** Reason */
+            reason: string;
+        };
+        /**
          * RecordingAnswer
          * @description A recording.
          */
@@ -1726,6 +2081,14 @@ export interface components {
          * @enum {string}
          */
         RequestState: "submitted" | "approved" | "denied" | "withdrawn" | "lapsed";
+        /**
+         * ReviewedBody
+         * @description `list_sha256` of the list that the caller reviewed.
+         */
+        ReviewedBody: {
+            /** List Sha256 */
+            list_sha256: string;
+        };
         /**
          * RevokeBody
          * @description Why a grant is taken back.
@@ -1776,6 +2139,18 @@ export interface components {
          * @enum {string}
          */
         SessionState: "pending" | "live" | "closing" | "closed";
+        /**
+         * SessionWordsAnswer
+         * @description Whose session it was; for those who may see sessions.
+         */
+        SessionWordsAnswer: {
+            /** Grant Id */
+            grant_id: string;
+            /** Person */
+            person: string;
+            /** Target */
+            target: string;
+        };
         /**
          * SetUpAnswer
          * @description The steps in their order.
@@ -3111,6 +3486,41 @@ export interface operations {
             };
         };
     };
+    place_recording_hold: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                recording_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HoldAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     get_masked_parts: {
         parameters: {
             query?: never;
@@ -3195,6 +3605,334 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TimelineAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_recording_holds: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HoldList"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    lift_recording_hold: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                hold_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HoldAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_purges: {
+        parameters: {
+            query?: {
+                state?: components["schemas"]["PurgeState"] | null;
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurgePage"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    ask_purge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AskBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurgeAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    get_purge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                purge_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurgeListAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    confirm_purge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                purge_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReviewedBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurgeAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    decline_purge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                purge_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurgeAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    withdraw_purge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                purge_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurgeAnswer"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_recordings_to_purge: {
+        parameters: {
+            query?: {
+                limit?: number;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptList"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    get_retention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                recording_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptAnswer"];
                 };
             };
             /** @description Validation Error */

@@ -226,6 +226,40 @@ export const AUDIT_EVENTS = {
     "address": "sensitive",
     "reason": "public"
   },
+  "recordings.hold.lifted": {
+    "hold_id": "public",
+    "session_id": "public",
+    "placed_by": "public",
+    "reason": "sensitive"
+  },
+  "recordings.hold.placed": {
+    "hold_id": "public",
+    "session_id": "public",
+    "reason": "sensitive"
+  },
+  "recordings.purge.asked": {
+    "recordings": "public",
+    "bytes": "public",
+    "list_sha256": "public",
+    "expires_at_ms": "public",
+    "reason": "sensitive"
+  },
+  "recordings.purge.confirmed": {
+    "asked_by": "public",
+    "recordings": "public",
+    "bytes": "public",
+    "list_sha256": "public"
+  },
+  "recordings.purge.declined": {
+    "asked_by": "public",
+    "reason": "sensitive"
+  },
+  "recordings.purge.lapsed": {
+    "asked_by": "public"
+  },
+  "recordings.purge.withdrawn": {
+    "asked_by": "public"
+  },
   "recordings.recording.anchor_refused": {
     "session_id": "public",
     "batches": "public"
@@ -257,6 +291,34 @@ export const AUDIT_EVENTS = {
     "session_id": "public",
     "signing_key": "public",
     "header_sha256": "public"
+  },
+  "recordings.recording.purged": {
+    "site": "public",
+    "session_id": "public",
+    "grant_id": "public",
+    "state": "public",
+    "opened_at_ms": "public",
+    "closed_at_ms": "public",
+    "frames": "public",
+    "batches": "public",
+    "bytes": "public",
+    "signing_key": "public",
+    "header_sha256": "public",
+    "head_sha256": "public",
+    "head_signature": "public",
+    "purge_id": "public",
+    "asked_by": "public",
+    "reason": "sensitive",
+    "purged_at_ms": "public",
+    "signature": "public"
+  },
+  "recordings.recording.removal_refused": {
+    "purge_id": "public",
+    "reason": "public"
+  },
+  "recordings.recording.removed": {
+    "purge_id": "public",
+    "was_there": "public"
   },
   "recordings.recording.replayed": {
     "session_id": "public",
