@@ -123,7 +123,9 @@ def test_each_database_itself_refuses_what_the_rules_forbid(archive: Archive) ->
     )
     values = {"recording": old, "who": archive.auditor.id, "purge": purge_id}
     refused_by_the_database(archive, place, "not held any more", **values)
-    refused_by_the_database(archive, place, "only an auditor", **{**values, "who": archive.system.id, "recording": young})
+    refused_by_the_database(
+        archive, place, "only an auditor", **{**values, "who": archive.system.id, "recording": young}
+    )
 
 
 def test_a_hold_and_a_confirmation_at_the_same_moment_never_both_hold(archive: Archive) -> None:
