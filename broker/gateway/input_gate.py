@@ -8,6 +8,9 @@ The typed keys and the screen are both judged where they disagree, and a block b
 A shell may take no notice of an interrupt. So after a block nothing goes out until the shell has gone on to a new line,
 and while it has not, what was typed before an interrupt is judged once more with the line that follows it.
 
+A line is what the screen shows of it, not only what was typed since the last Enter: a shell may have left that Enter
+alone (`^V`, a key that is not bound, a paste in brackets) or have put text on the line itself.
+
 Limits, on purpose said here: what the target's shell makes of a line (aliases, history expansion such as `!rm`),
 programs that read their own commands, and lines that were neither echoed nor typed plainly are not seen. A new line
 from something in the background looks like the shell's own.
@@ -19,9 +22,11 @@ from enum import Enum, auto
 from typing import Final
 
 from broker.gateway.echo import EchoWatch, Hidden, Shown, ShownLine
+from broker.gateway.line_readings import readings, readings_from_before
 from broker.gateway.screen_line import ScreenLine
 from broker.gateway.typed_line import TypedLine
 from broker.policy.command_rules import (
+    UNREADABLE_RULE_ID,
     CommandAction,
     CommandContext,
     CommandRules,
@@ -36,11 +41,10 @@ CANCEL_MS: Final = 200
 MOST_CANCELS: Final = 3
 MAX_LINE_BYTES: Final = 65_536
 MAX_UNFINISHED_CHARS: Final = 4_096
+_MOST_BEGINNINGS_CHARS: Final = 32_768  # all of them are judged at every Enter
 _DECISIONS: Final = re.compile(rb"[\r\n\x0f\x04]")
 _CANCEL: Final = b"\x03"
 _ABANDONS: Final = re.compile(rb"[\x03\x1a\x1c]")
-_PROMPT_END: Final = re.compile(r"[$#%>\]❯➜:]\s+")
-_SEARCH: Final = re.compile(r"(?:reverse-i-search|i-search|bck-i-search|fwd-i-search)[)_`'].*?['_:] ?:? ?")
 _ALLOWED: Final = CommandVerdict(CommandAction.ALLOW)
 
 
@@ -113,7 +117,8 @@ class InputGate:
         self._leftover = ""  # typed before an interrupt: it still stands on the line if the shell took no notice
         self._prompt = 0
         self._echo_due = False  # a key went out whose effect only the screen can show, and nothing came back yet
-        self._unfinished = ""
+        self._unfinished: list[str] = []  # commands that may go on, each begun on another line; the likely one first
+        self._pasted = ""  # lines of a paste that a shell with bracketed paste holds as one text until the last Enter
         self._lost_start = False  # an unfinished command grew too long to be joined: what cannot be read is not let by
         self._cwd: str | None = None
         self._ended = False
@@ -212,6 +217,8 @@ class InputGate:
         self._enter = line
         self._typed.reset()
         self._typed.feed(text.encode())
+        if not line.endswith(b"\n") and not self._ended:  # its rest could not be judged together with it
+            return self._block(UNREADABLE_RULE_ID, f"a line is longer than {MAX_LINE_BYTES} bytes", text)
         return self._conclude([text], sure=True, shown=text)
 
     # -- a shell on a terminal
@@ -249,7 +256,8 @@ class InputGate:
         start = 0
         for abandons in _ABANDONS.finditer(keys):
             self._typed.feed(keys[start : abandons.start()])
-            self._leave_behind(self._typed.text)
+            self._leave_behind(self._pasted + self._typed.text)
+            self._pasted = ""
             start = abandons.start()
         self._typed.feed(keys[start:])
 
@@ -258,7 +266,7 @@ class InputGate:
             self._leftover += text
 
     def _forget_start(self) -> None:
-        self._unfinished, self._lost_start = "", False
+        self._unfinished, self._lost_start = [], False
 
     def _next_token(self) -> int:
         self._tokens += 1
@@ -283,12 +291,14 @@ class InputGate:
         shown, typed = self._screen.text_from(self._prompt), self._typed.text
         if self._typed.certain and not self._typed.empty:
             if self._agrees():
-                return self._conclude([typed], sure=True, shown=typed)
+                shows_it = self._screen.text.endswith(typed.rstrip())
+                line = self._screen.text if shows_it else self._screen.text_before
+                return self._conclude([typed, *readings_from_before(line, typed)], sure=True, shown=typed)
             # Not echoed (a password, or a terminal that hides): judged, but its text is told to nobody.
-            return self._conclude([typed, shown, *_readings(self._screen.text)], sure=True, shown="")
+            return self._conclude([typed, shown, *readings(self._screen.text)], sure=True, shown="")
         if self._typed.empty:
-            return self._conclude(["", *_readings(self._screen.text)], sure=True, shown="")
-        texts = [shown, *_readings(self._screen.text)]
+            return self._conclude(["", *readings(self._screen.text)], sure=True, shown="")
+        texts = [shown, *readings(self._screen.text)]
         if not shown.startswith(typed[: self._typed.certain_length]):
             texts.append(typed)
         return self._conclude(texts, sure=False, shown=shown)
@@ -302,18 +312,29 @@ class InputGate:
         strict = self.mode is GateMode.LINES and self._ended
         main = self._judge(texts[0], continues=not strict)
         if self._leftover:
-            texts = [*texts, self._leftover + texts[0], *_readings(self._screen.text)]
+            texts = [*texts, self._leftover + texts[0], *readings(self._screen.text)]
+        line = texts[0]
+        if self._pasted and self._typed.edited:
+            why = "pasted lines were edited; press Ctrl-C and paste anew"
+            verdict = judge_unreadable(self._rules, "\n".join((self._pasted + line, *texts, self._screen.text)), why)
+            if verdict.action is CommandAction.BLOCK:
+                return self._block(verdict.rule_id or "", verdict.message, line)
         if self._unfinished:
-            texts = [self._unfinished + "\n" + texts[0], *texts]
+            texts = [*(start + "\n" + line for start in self._unfinished), *texts]
             main = self._judge(texts[0], continues=not strict)
+        beginnings = {start + "\n" + line for start in self._unfinished} | {line}
+        unfinished: list[str] = []
         for text in dict.fromkeys(texts):
             one = self._judge(text, continues=not strict)
+            if one.incomplete and text in beginnings:
+                unfinished.append(text)
             if one.action is CommandAction.BLOCK:
                 return self._block(one.rule_id or "", one.message, text)
             if one.action is CommandAction.HOLD and verdict.action is CommandAction.ALLOW:
                 verdict, held_text = one, text
-        self._lost_start |= main.incomplete and len(texts[0]) > MAX_UNFINISHED_CHARS
-        self._unfinished = texts[0] if main.incomplete and not self._lost_start else ""
+        self._lost_start |= any(len(text) > MAX_UNFINISHED_CHARS for text in unfinished)
+        self._lost_start |= sum(map(len, unfinished)) > _MOST_BEGINNINGS_CHARS
+        self._unfinished = [] if self._lost_start else unfinished
         self._cwd = main.cwd if sure else None  # followed only along lines that are known
         if verdict.action is CommandAction.HOLD:
             self._held, self._held_line = verdict, self._screen.text
@@ -331,6 +352,10 @@ class InputGate:
         if enter == b"\x04":
             self._typed.delete_forward()
         else:
+            if self._typed.pasting:
+                self._pasted = (self._pasted + self._typed.text + "\n")[-MAX_LINE_BYTES:]
+            else:
+                self._pasted = ""
             self._typed.reset(certain=enter != b"\x0f")
             self._leftover = ""
         self._echo_due = enter == b"\x0f"
@@ -345,7 +370,8 @@ class InputGate:
         self._enter = None
         self._forget_start()
         echoed = self._echoed(b"")
-        self._leave_behind(self._typed.text if self._typed.certain else text)
+        self._leave_behind(self._pasted + (self._typed.text if self._typed.certain else text))
+        self._pasted = ""
         self._typed.reset()
         blocked = Blocked(rule_id, message, text.strip(), dropped)
         if self.mode is GateMode.LINES:
@@ -370,12 +396,3 @@ class InputGate:
         self._cancels_left -= 1
         self._cancel_token = self._next_token()
         return [Forward(_CANCEL), Wait(self._cancel_token, CANCEL_MS)]
-
-
-def _readings(line: str) -> list[str]:
-    """What may be a command on a shown line: all of it, and what follows each mark that may end a prompt."""
-    found = [line]
-    found += [line[match.end() :] for match in _PROMPT_END.finditer(line)][:16]
-    if match := _SEARCH.search(line):
-        found.append(line[match.end() :])
-    return found

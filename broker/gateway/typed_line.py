@@ -23,6 +23,8 @@ class TypedLine:
         self._cursor = 0
         self._escape = ""
         self.certain = True
+        self.pasting = False  # between the brackets of a paste
+        self.edited = False  # another key than text was typed since the line began
         self.certain_length = 0  # how much of the text was typed before the line became uncertain
 
     @property
@@ -41,6 +43,7 @@ class TypedLine:
         """A new line begins; not certain = something may already stand on it (^O fetches the next line of history)."""
         self._chars, self._cursor, self._escape = [], 0, ""
         self.certain, self.certain_length = certain, 0
+        self.edited = False
 
     def feed(self, data: bytes) -> None:
         """Keys that went to the target, without the Enter that ends a line."""
@@ -65,10 +68,12 @@ class TypedLine:
         self._cursor += 1
 
     def _doubt(self) -> None:
+        self.edited = True
         if self.certain:
             self.certain, self.certain_length = False, len(self._chars)
 
     def _control(self, char: str) -> None:
+        self.edited = True
         match char:
             case "\x08" | "\x7f":
                 if self._cursor:
@@ -127,6 +132,10 @@ class TypedLine:
             self._doubt()
 
     def _key(self, parameters: str, final: str) -> None:
+        if (parameters, final) in (("200", "~"), ("201", "~")):  # what is pasted between them is typed text
+            self.pasting = parameters == "200"
+            return
+        self.edited |= final not in _SILENT_FINALS
         match (parameters, final):
             case ("", "C"):
                 self._move(1)
@@ -138,8 +147,6 @@ class TypedLine:
                 self._cursor = len(self._chars)
             case ("3", "~"):
                 self.delete_forward()
-            case ("200" | "201", "~"):  # bracketed paste: the text between is typed text
-                pass
             case (_, final) if final in _SILENT_FINALS:
                 pass
             case _:

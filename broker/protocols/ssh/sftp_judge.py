@@ -55,6 +55,14 @@ class _Subject:
     replaces: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """`every` absolute name that a path is known under; `real` is the target's own, None when it has none."""
+
+    every: list[str]
+    real: str | None = None
+
+
 Asking = Generator[Question, Answer, Judged]
 
 _RENAMES: Final = "posix-rename@openssh.com"
@@ -113,11 +121,15 @@ def judge_request(request: Request, files: tuple[OpenFile, ...], rules: FileRule
     makes: list[str] = []
     gone: list[str] = []
     for subject in subjects:
-        names = yield from _names(subject)
-        if isinstance(names, FileRefusal):
-            return Judged(names)
+        found_names = yield from _names(subject)
+        if isinstance(found_names, FileRefusal):
+            return Judged(found_names)
+        names, real = found_names.every, found_names.real
         resolved.append(names[-1] if names else as_text(subject.path))
-        (makes if subject.makes else gone).extend(name for name in names if rules.protects(name) is not None)
+        if not subject.makes:
+            gone += [name for name in names if rules.protects(name) is not None]
+        elif real is not None and rules.protects(real) is not None:
+            makes.append(real)  # never a name that was only read: through a link it is that of another file
         refusals = [found for name in names if name not in made and (found := rules.protects(name)) is not None]
         if not refusals or not subject.replaces:
             continue
@@ -156,10 +168,10 @@ def _subjects(request: Request, files: tuple[OpenFile, ...], action: FileAction)
     return []
 
 
-def _names(subject: _Subject) -> Generator[Question, Answer, list[str] | FileRefusal]:
-    """Every absolute name that the path is known under, the target's own last.
+def _names(subject: _Subject) -> Generator[Question, Answer, _Names | FileRefusal]:
+    """The names of a path, the target's own last.
 
-    None at all when its folder does not exist: the target will refuse the request itself.
+    No real one when its folder does not exist: the target will refuse the request itself.
     """
     path = subject.path
     names = [posixpath.normpath(as_text(path))] if path.startswith(b"/") else []
@@ -168,14 +180,16 @@ def _names(subject: _Subject) -> Generator[Question, Answer, list[str] | FileRef
     if whole or subject.follows:
         answer = yield Question(Type.REALPATH, path)
         if answer.path is not None:
-            return [*names, as_text(answer.path)]
+            real = as_text(answer.path)
+            return _Names([*names, real], real)
         if whole and answer.status == Status.NO_SUCH_FILE:
-            return names
+            return _Names(names)
     if not whole:
         # Some servers name only what exists; and the last part of what is removed or renamed is not followed.
         answer = yield Question(Type.REALPATH, folder or b".")
         if answer.path is not None:
-            return [*names, as_text(posixpath.join(answer.path, last))]
+            real = as_text(posixpath.join(answer.path, last))
+            return _Names([*names, real], real)
         if answer.status == Status.NO_SUCH_FILE:
-            return names
+            return _Names(names)
     return FileRefusal("files.unresolved", "the target does not tell what this path means")

@@ -4,7 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.gateway.input_gate import MOST_CANCELS, Blocked, Entered, Forward, GateMode, Held, InputGate, Step, Wait
+from broker.gateway.input_gate import (
+    MAX_LINE_BYTES,
+    MOST_CANCELS,
+    Blocked,
+    Entered,
+    Forward,
+    GateMode,
+    Held,
+    InputGate,
+    Step,
+    Wait,
+)
 from broker.policy.command_rules import CommandAction, CommandRule, CommandRules
 
 RULES = CommandRules(
@@ -291,6 +302,81 @@ def test_the_last_line_without_an_end_is_judged_too() -> None:
 
 def test_the_input_of_a_program_is_data() -> None:
     assert gate(GateMode.OPEN).client(DANGER + b"\r") == [Forward(DANGER + b"\r")]
+
+
+@pytest.mark.parametrize("key", [b"\x16\r", b"\x1b\r", b"\x18\r"], ids=["quoted", "escaped", "unbound"])
+def test_an_enter_that_the_shell_did_not_take_hides_no_beginning_of_a_line(key: bytes) -> None:
+    one = gate()
+    typed(one, b"rm -rf /srv/da" + key, b"rm -rf /srv/da")
+    assert blocked(typed(one, b"ta\r", b"ta"))
+
+
+def test_what_stood_on_the_line_before_the_first_key_is_judged_with_it() -> None:
+    one = gate()
+    one.target(b"rm -rf /srv/da")  # as `histverify`, or `print -z` of zsh, leaves it
+    assert blocked(typed(one, b"ta\r"))
+
+
+@pytest.mark.parametrize("prompt", [b"\r\nPS1 is empty: ", b"\r\n", b"\r\n[me@plc: /srv/data] > "])
+def test_a_prompt_is_no_part_of_a_plain_line(prompt: bytes) -> None:
+    one = gate()
+    one.target(prompt)
+    assert sent(typed(one, b"git commit -m 'docs: rm -rf /srv/data'\r")).endswith(b"\r")
+
+
+def test_keys_that_a_paste_makes_literal_remove_nothing() -> None:
+    keys = b"\x1b[200~rm -rf /srv/data \x15ls\x1b[201~"
+    assert blocked(typed(gate(), keys + b"\r", b"rm -rf /srv/data ^Uls"))
+
+
+def pasted_lines() -> InputGate:
+    """A shell with bracketed paste holds two lines, of which neither was run."""
+    one = gate()
+    typed(one, b"\x1b[200~rm -rf /srv/da\rX\x1b[201~", b"rm -rf /srv/da\r\nX")
+    return one
+
+
+def test_pasted_lines_that_are_edited_are_judged_as_text_that_cannot_be_read() -> None:
+    one = pasted_lines()
+    typed(one, b"\x7f\x7f", b"\b\x1b[K\x1b[A\x1b[19C")
+    steps = typed(one, b"ta\r", b"ta")
+    assert [step.rule_id for step in blocked(steps)] == ["command.unreadable"]
+
+
+def test_pasted_lines_that_are_only_entered_pass() -> None:
+    one = pasted_lines()
+    assert sent(typed(one, b"Y\r", b"Y")) == b"Y\r"
+    one.target(b"\r\nplc# ")
+    assert sent(typed(one, b"data\x7fe\r", b"dat\be")) == b"data\x7fe\r"
+
+
+def test_pasted_lines_that_were_interrupted_are_gone_once_the_shell_heard_it() -> None:
+    one = pasted_lines()
+    typed(one, b"\x03", b"^C\r\nplc# ")
+    assert sent(typed(one, b"lss\x7f\r", b"lss\b\x1b[K")) == b"lss\x7f\r"
+
+
+def test_a_line_that_only_seems_to_continue_another_is_judged_by_itself_too() -> None:
+    one = gate()
+    for line in (b"(( 1 << 2 ))\r", b"rm -rf \\\r"):
+        assert sent(typed(one, line)) == line
+        one.target(b"\r\nplc# ")
+    assert blocked(typed(one, b"/srv/data\r"))
+
+
+def test_many_beginnings_at_once_make_the_gate_strict() -> None:
+    one = gate()
+    for _ in range(30):
+        typed(one, b"cat <<x".ljust(99) + b"\\\r")
+        one.target(b"\r\n> ")
+    assert [step.rule_id for step in blocked(typed(one, b"echo rm\r"))] == ["command.unreadable"]
+
+
+def test_a_line_without_an_end_is_not_cut_in_two() -> None:
+    one = gate(GateMode.LINES)
+    steps = one.client(b"echo ".ljust(MAX_LINE_BYTES - 16) + b"; rm -rf /srv/da")
+    assert not sent(steps)
+    assert [step.rule_id for step in blocked(steps)] == ["command.unreadable"]
 
 
 @given(st.lists(st.binary(max_size=30), max_size=10), st.sampled_from(list(GateMode)))

@@ -105,13 +105,23 @@ def test_a_new_file_may_be_made_in_a_protected_folder_and_belongs_to_the_channel
     assert judged(put(b"/srv/data/old", OpenFlag.WRITE), at(b"/srv/data/old"))[0].refusal is not None
 
 
+def test_only_the_name_that_the_target_tells_belongs_to_the_channel_as_made() -> None:
+    # /tmp/link leads to /tmp/a/b: what is made there lies below /tmp, though the request reads as a protected file.
+    path = b"/tmp/link/../../srv/data/recipe"
+    verdict, _ = judged(put(path), at(b"/tmp/srv/data/recipe"), MISSING)
+    assert verdict.refusal is None
+    assert verdict.makes == ()
+    verdict, _ = judged(put(path), MISSING, MISSING, MISSING)  # not even its folder is there: it cannot be made
+    assert verdict.makes == ()
+
+
 def test_a_rename_is_judged_at_both_ends() -> None:
     for request in (
         Request(Type.RENAME, 1, paths=(b"/tmp/a", b"/srv/data/b")),
         Request(Type.EXTENDED, 1, "posix-rename@openssh.com", (b"/tmp/a", b"/srv/data/b")),
     ):
         assert judged(request, at(b"/tmp"), at(b"/srv/data"), Answer(Status.OK))[0].refusal is not None
-        assert judged(request, at(b"/tmp"), at(b"/srv/data"), MISSING)[0].makes == ("/srv/data/b", "/srv/data/b")
+        assert judged(request, at(b"/tmp"), at(b"/srv/data"), MISSING)[0].makes == ("/srv/data/b",)
     away = Request(Type.RENAME, 1, paths=(b"/srv/data/b", b"/tmp/a"))
     assert judged(away, at(b"/srv/data"))[0].refusal is not None
 
