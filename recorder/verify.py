@@ -1,10 +1,11 @@
 """Is this recording what its writer wrote? Works without the data key; with it, every batch is decrypted as well. I/O.
 
     python -m recorder.verify FILE… [--signing-key HEX] [--evidence-key HEX] [--chain HEX] [--anchor N:HEX]…
-                              [--unseal-key-file F] [--json]
+                              [--checkpoint-key PEM] [--unseal-key-file F] [--json]
 
-Exit code: 0 every file sealed and whole · 3 some unfinished (open, or marked broken) but sound as far as they go ·
-1 some damaged · 2 wrong use or a file that cannot be read.
+A FILE may be a tombstone, or a recording in whose place one lies. Exit code: 0 every file sealed and whole, or
+destroyed with a tombstone that the site's key has signed · 3 some unfinished (open, or marked broken) but sound as far
+as they go · 1 some damaged · 2 wrong use or a file that cannot be read.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from typing import BinaryIO
 from recorder.batches import Batch
 from recorder.continuity import Continuity
 from recorder.errors import DamagedRecordingError, UnpackerMissingError
+from recorder.grave import Grave, as_line, as_text, grave_at, public_key
 from recorder.manifest import TAG_BROKEN, TAG_SEALED, BrokenMark, Head
 from recorder.report import Kind, Report, State
 from recorder.seal import BatchCipher, open_data_key
@@ -281,6 +283,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     states: set[State] = set()
     unread = False
     for file in options.files:
+        grave = grave_at(file, options.checkpoint_key)
+        if grave is not None:
+            states.add(_state_of(grave))
+            sys.stdout.write(as_line(file, grave) if options.json else as_text(file, grave))
+            continue
         try:
             report = verify(
                 file,
@@ -311,6 +318,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--signing-key", type=_hex32, metavar="HEX", help="the recording's public key, as audited")
     parser.add_argument("--evidence-key", type=_hex32, metavar="HEX", help="the gateway's public evidence key")
+    parser.add_argument("--checkpoint-key", type=public_key, metavar="PEM", help="the site's checkpoint.pem, or hex")
     parser.add_argument("--unseal-key-file", type=Path, metavar="FILE", help="32 raw bytes; decrypts every batch too")
     parser.add_argument("--chain", type=_hex32, metavar="HEX", help="the chain_sha256 that was audited at the end")
     parser.add_argument(
@@ -355,6 +363,12 @@ def _as_text(file: Path, report: Report) -> str:
     if not report.is_signing_key_pinned and report.header is not None:
         lines.append("  note: the signing key was taken from the file itself; give --signing-key from the audit log")
     return "\n".join(lines) + "\n"
+
+
+def _state_of(grave: Grave) -> State:
+    if grave.tombstone is None:
+        return State.DAMAGED
+    return State.SEALED if grave.is_checked else State.OPEN
 
 
 def _clock(at_us: int) -> str:
