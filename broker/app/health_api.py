@@ -15,6 +15,7 @@ from broker.app.metrics import release
 from broker.identities.access import PlantAccess
 from broker.kernel.errors import Unavailable
 from broker.knock_link.model import GuardStatus
+from broker.recordings.retention_api import ForecastAnswer, forecast_answer
 
 _MOST_COUNTERS: Final = 100
 
@@ -83,6 +84,7 @@ class HealthAnswer(_Schema):
     firewall: Firewall | None
     trail: TrailWitness | None
     recordings: Space | None
+    forecast: ForecastAnswer | None
     certificates: list[Expiry]
 
 
@@ -108,6 +110,7 @@ def plant_router(house: House, layout: Layout, access: PlantAccess) -> APIRouter
             firewall=firewall,
             trail=_trail(house),
             recordings=_space(layout),
+            forecast=_forecast(house),
             certificates=[Expiry(name=name, ends_at=ends_at) for name, ends_at in expiries(layout)],
         )
 
@@ -144,6 +147,13 @@ def _trail(house: House) -> TrailWitness | None:
         records_behind=state.records_behind,
         problem=state.problem,
     )
+
+
+def _forecast(house: House) -> ForecastAnswer | None:
+    try:
+        return forecast_answer(house.forecasting)
+    except SQLAlchemyError:
+        return None
 
 
 def _space(layout: Layout) -> Space | None:

@@ -35,6 +35,7 @@ from broker.knock_link.service import KnockLinkService
 from broker.knock_link.sources import SourceWatch
 from broker.recordings import api as recordings_api
 from broker.recordings import replay_api, retention_api, unmask_api
+from broker.recordings.forecasting import Forecasting
 from broker.recordings.holding import Holding
 from broker.recordings.purging import Purging
 from broker.recordings.removal import Removals
@@ -80,6 +81,7 @@ class House:
     holding: Holding
     purging: Purging
     removals: Removals
+    forecasting: Forecasting
     sessions: SessionsService
     live: LiveSessions
     watching: Watching
@@ -106,7 +108,9 @@ class House:
             probe_api.plant_router(self.probes, access),
             recordings_api.plant_router(self.recordings, access),
             replay_api.plant_router(self.replaying, access),
-            retention_api.plant_router(self.holding, self.purging, self.people, access),
+            retention_api.plant_router(
+                self.holding, self.purging, self.removals, self.forecasting, self.people, access
+            ),
             unmask_api.plant_router(Unmasking(self.database, self.clock, self.recordings), access),
             boundary_api.plant_router(self.boundary, access),
             set_up.plant_router(self.database, self.clock, access),
@@ -147,6 +151,7 @@ class House:
             "close overdue sessions": self.reports.close_overdue,
             "lapse purges": self.purging.lapse_overdue,
             "remove what was destroyed": self.removals.remove_waiting,
+            "look ahead at the room for recordings": self.forecasting.watch,
             "prepare replays": self.replaying.prepare,
             "answer for silent gateways": self._answer_for_silent_gateways,
             "restate revocations": self._restate_revocations,

@@ -29,6 +29,7 @@ from broker.audit.model import AuditEvent, catalogue
 from broker.audit.store import AuditEventRow, OutboxRow
 from broker.kernel.errors import Unavailable
 from broker.knock_link.model import LinkHealth
+from broker.recordings.forecast import Forecast, Level
 from broker.sessions.events import SessionRefused
 from broker.sessions.model import SessionState
 from broker.sessions.store import SessionRow
@@ -156,6 +157,7 @@ class SiteMetrics:
                     "Size of the file system of recordings.",
                     samples={"": free.total},
                 ),
+                *self._of_retention(),
                 Family(
                     "sallyport_certificate_expiry_timestamp_seconds",
                     "gauge",
@@ -170,6 +172,12 @@ class SiteMetrics:
         try:
             return of_firewall(self._house.opener.status())
         except Unavailable:
+            return []
+
+    def _of_retention(self) -> list[Family]:
+        try:
+            return of_retention(self._house.forecasting.outlook(), *self._house.removals.counts())
+        except (SQLAlchemyError, OSError):
             return []
 
     def _of_database(self) -> list[Family]:
@@ -195,6 +203,24 @@ def of_database(session: Session) -> list[Family]:
         Family("sallyport_sessions", "gauge", "Sessions that are not closed.", "state", by_state),
         Family("sallyport_outbox_waiting", "gauge", "Events that wait for delivery.", samples={"": waiting}),
         Family("sallyport_audit_last_seq", "gauge", "Number of the newest audit event.", samples={"": last or 0}),
+    ]
+
+
+def of_retention(outlook: Forecast, on_hold: int, waiting: int) -> list[Family]:
+    """How long the room for recordings lasts, and what waits. Days that nobody can reckon are left out."""
+
+    def gauge(name: str, meaning: str, value: float | None) -> Family:
+        return Family(f"sallyport_recordings_{name}", "gauge", meaning, samples={} if value is None else {"": value})
+
+    levels = {level.value: float(level is outlook.level) for level in Level}
+    return [
+        Family("sallyport_recordings_forecast", "gauge", "1 for the level of the forecast.", "level", levels),
+        gauge("bytes_per_day", "What the last weeks recorded a day.", outlook.bytes_per_day),
+        gauge("days_until_full", "Days until no session begins, if that goes on.", outlook.days_until_full),
+        gauge("days_held", "For how many days the disk can hold recordings.", outlook.days_held),
+        gauge("keep_days", "For how many days recordings are kept.", outlook.keep_days),
+        gauge("on_hold", "Recordings that bear a legal hold.", on_hold),
+        gauge("waiting_for_removal", "Destroyed recordings whose files no gateway has removed yet.", waiting),
     ]
 
 

@@ -58,6 +58,7 @@ from broker.knock_link.service import KnockLinkService
 from broker.knock_link.sources import SharedSource, SourceWatch
 from broker.policy.rules import standard_rules
 from broker.recordings.events import PurgeConfirmed, RecordingPurged
+from broker.recordings.forecasting import Forecasting, space_of
 from broker.recordings.holding import Holding
 from broker.recordings.purging import Purging, Retention
 from broker.recordings.removal import Removals
@@ -79,6 +80,7 @@ from broker.vault.service import VaultService
 
 _ORDERLY_END_SECONDS = 5
 _LONGEST_WAY = 86_400
+_MIB = 1 << 20
 
 
 def site_facts(settings: Settings, layout: Layout) -> SiteFacts:
@@ -260,6 +262,12 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
         holding=Holding(database, clock),
         purging=purging,
         removals=removals,
+        forecasting=Forecasting(
+            database,
+            clock,
+            space=lambda: space_of(layout.recordings, settings.recordings.least_free_mib * _MIB),
+            keep=purging.keep,
+        ),
         sessions=sessions,
         live=live,
         watching=watching,

@@ -261,3 +261,21 @@ class RecordingRemovalRefused(AuditEvent):
     code: ClassVar[str] = "recordings.recording.removal_refused"
     purge_id: Public[str]
     reason: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageForecast(AuditEvent):
+    """The outlook for the room of recordings changed. Subject: `site`. Looked at once an hour.
+
+    `level`: `good`; `short` (the disk cannot hold recordings for as long as they are kept); `soon` (full within 30
+    days); `full` (no session begins); `unknown` (nothing was recorded in the last weeks).
+    """
+
+    code: ClassVar[str] = "recordings.storage.forecast"
+    level: Public[str]
+    before: Public[str]
+    bytes_per_day: Public[int]
+    usable_bytes: Public[int]
+    full_at_ms: Public[int | None]
+    days_held: Public[int | None]
+    keep_days: Public[int]

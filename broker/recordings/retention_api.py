@@ -1,6 +1,7 @@
 """Holds and purges over HTTP, at the plant face only. Who asks never confirms, who places a hold never lifts it."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Final
@@ -11,8 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from broker.identities.access import PlantAccess
 from broker.identities.model import Principal
 from broker.identities.service import PeopleService
+from broker.recordings.forecasting import Forecasting
 from broker.recordings.holding import Holding
 from broker.recordings.purging import PurgeList, Purging
+from broker.recordings.removal import Removals
 from broker.recordings.retention_model import Destroyed, Hold, Kept, Purge, PurgeState
 from broker.recordings.retention_rules import LONGEST_REASON, MOST_AT_ONCE
 
@@ -148,7 +151,50 @@ class PurgeListAnswer(_Schema):
     items: list[KeptAnswer]
 
 
-def plant_router(holding: Holding, purging: Purging, people: PeopleService, access: PlantAccess) -> APIRouter:
+class ForecastAnswer(_Schema):
+    """When the disk is full of recordings if the last weeks go on, and for how many days it can hold them.
+
+    `level`: `good`, `short` (it cannot hold them as long as they are kept), `soon` (full within 30 days), `full`, or
+    `unknown` (nothing was recorded). `days_until_full`, `full_at` and `days_held` are null when there is nothing to
+    reckon with, or beyond a century. `usable_bytes`: what may be taken before no session begins.
+    """
+
+    level: str
+    observed_days: float
+    bytes_per_day: int
+    kept_bytes: int
+    free_bytes: int
+    usable_bytes: int
+    days_until_full: int | None
+    full_at: datetime | None
+    days_held: int | None
+    keep_days: int
+
+
+class StorageAnswer(_Schema):
+    """The forecast (null while the disk does not answer), recordings on hold, and destroyed ones still on disk."""
+
+    forecast: ForecastAnswer | None
+    on_hold: int
+    waiting_for_removal: int
+
+
+def forecast_answer(forecasting: Forecasting) -> ForecastAnswer | None:
+    """The forecast; None while the file system does not answer."""
+    try:
+        return ForecastAnswer.model_validate(asdict(forecasting.outlook()))
+    except OSError:
+        return None
+
+
+def plant_router(
+    holding: Holding,
+    purging: Purging,
+    removals: Removals,
+    forecasting: Forecasting,
+    people: PeopleService,
+    access: PlantAccess,
+) -> APIRouter:
     """The console's routes under `/retention`, and `/recordings/{id}/holds`."""
     router = APIRouter(tags=["retention"])
     reader = Annotated[Principal, Depends(access.requires("recordings.retention.read"))]
@@ -161,6 +207,11 @@ def plant_router(holding: Holding, purging: Purging, people: PeopleService, acce
 
     def words() -> "_Words":
         return _Words(people)
+
+    @router.get("/retention/storage", operation_id="get_recording_storage")
+    def get_recording_storage(_: reader) -> StorageAnswer:
+        on_hold, waiting = removals.counts()
+        return StorageAnswer(forecast=forecast_answer(forecasting), on_hold=on_hold, waiting_for_removal=waiting)
 
     @router.get("/retention/recordings", operation_id="list_recordings_to_purge")
     def list_recordings_to_purge(caller: reader, limit: page = 50, cursor: mark = None) -> KeptList:

@@ -178,4 +178,28 @@ GUARDS = (
         without="        if False:\n",
         tests=(f"{_CHECK}::test_an_unlawful_purge_is_named",),
     ),
+    Guard(
+        promise="a disk that cannot hold 180 days is told",
+        file="broker/recordings/forecast.py",
+        text="    if held is not None and held < keep.days:\n",
+        without="    if False:\n",
+        tests=("tests/unit/broker/recordings/test_forecast.py::test_a_disk_that_cannot_hold_180_days_is_short",),
+    ),
+    Guard(
+        promise="a disk that will be full soon is told",
+        file="broker/recordings/forecast.py",
+        text="    if until_full is not None and until_full < SOON.days:\n",
+        without="    if False:\n",
+        tests=(
+            "tests/unit/broker/recordings/test_forecast.py"
+            "::test_a_disk_that_is_full_within_30_days_is_an_alarm_although_it_could_hold_enough",
+        ),
+    ),
+    Guard(
+        promise="the verifier believes a tombstone only with the site's key",
+        file="recorder/grave.py",
+        text="    return Grave(path, tombstone, public is not None, message)\n",
+        without="    return Grave(path, tombstone, True, message)\n",
+        tests=("tests/unit/recorder/test_grave.py::test_without_the_sites_key_a_tombstone_proves_nothing",),
+    ),
 )

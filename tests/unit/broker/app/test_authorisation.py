@@ -93,6 +93,7 @@ AT_THE_PLANT: Final[dict[str, frozenset[Role] | None]] = {
     "GET /api/v1/recordings/{recording_id}/masked": frozenset({AUDITOR}),
     "POST /api/v1/recordings/{recording_id}/masked": frozenset({AUDITOR}),
     "POST /api/v1/recordings/{recording_id}/holds": frozenset({AUDITOR}),
+    "GET /api/v1/retention/storage": CONSOLE,
     "GET /api/v1/retention/recordings": CONSOLE,
     "GET /api/v1/retention/recordings/{recording_id}": CONSOLE,
     "GET /api/v1/retention/holds": CONSOLE,

@@ -46,6 +46,7 @@ def test_a_site_whose_parts_do_not_run_says_which(house: House) -> None:
     assert (answer["guard"], answer["firewall"], answer["gateway_workers"]) == (None, None, [])
     assert answer["trail"]["records_behind"] == answer["trail"]["last_seq"] - answer["trail"]["witnessed_seq"]
     assert 0 < answer["recordings"]["free_bytes"] <= answer["recordings"]["size_bytes"]
+    assert answer["forecast"]["keep_days"] == 180
     ends = {one["name"]: datetime.fromisoformat(one["ends_at"]) for one in answer["certificates"]}
     assert ends["console"] - datetime.now(UTC) > timedelta(days=30)
 

@@ -62,6 +62,10 @@ def test_every_line_of_a_new_site_is_well_formed_and_named_by_the_rules(site_met
     assert 'sallyport_sessions{state="live"} 0' in lines
     assert "sallyport_outbox_waiting 0" in lines
     assert any(line.startswith("sallyport_recordings_free_bytes ") for line in lines)
+    assert "sallyport_recordings_keep_days 180" in lines
+    assert "sallyport_recordings_waiting_for_removal 0" in lines
+    assert sum(line.startswith("sallyport_recordings_forecast{") and line.endswith(" 1") for line in lines) == 1
+    assert not any(line.startswith("sallyport_recordings_days_until_full") for line in lines)
     assert any(
         line.startswith('sallyport_certificate_expiry_timestamp_seconds{certificate="console"}') for line in lines
     )

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 
 import pytest
 from starlette.testclient import TestClient
@@ -7,9 +8,11 @@ from broker.identities.access import COOKIE
 from broker.identities.model import Person
 from broker.identities.testing import a_console_session
 from broker.recordings import retention_api
+from broker.recordings.forecast import Space
+from broker.recordings.forecasting import Forecasting
 from recorder.tombstone import read_line
 from tests.unit.broker.identities.world import an_application
-from tests.unit.broker.recordings.old import PUBLIC, Archive, an_archive
+from tests.unit.broker.recordings.old import KEEP, PUBLIC, Archive, an_archive
 from tests.unit.broker.sessions.plant import Plant
 
 
@@ -18,9 +21,20 @@ def archive(plant: Plant) -> Archive:
     return an_archive(plant)
 
 
-def console(archive: Archive, person: Person) -> TestClient:
+def a_disk() -> Space:
+    return Space(1 << 40, 1 << 39, 1 << 26)
+
+
+def no_disk() -> Space:
+    raise OSError("gone")
+
+
+def console(archive: Archive, person: Person, space: Callable[[], Space] = a_disk) -> TestClient:
     world = archive.plant.world
-    router = retention_api.plant_router(archive.holding, archive.purging, world.people, world.plant_access)
+    forecasting = Forecasting(world.database, world.clock, space=space, keep=KEEP)
+    router = retention_api.plant_router(
+        archive.holding, archive.purging, archive.removals, forecasting, world.people, world.plant_access
+    )
     client = an_application(router)
     cookie, csrf = a_console_session(world.database, person, world.clock.now())
     client.cookies.set(COOKIE, cookie)
@@ -115,3 +129,14 @@ def test_pages_follow_each_other(archive: Archive) -> None:
     second = client.get("/retention/recordings", params={"limit": 2, "cursor": ids[1]}).json()
     assert [one["recording_id"] for one in first["items"] + second["items"]] == ids
     assert json.dumps(second["next_cursor"]) == "null"
+
+
+def test_the_outlook_and_what_waits(archive: Archive) -> None:
+    ids = archive.purged(1)
+    held = archive.recorded().recording_id
+    archive.holding.place_hold(archive.auditor.id, held, "case")
+    archive.holding.place_hold(archive.auditor.id, held, "another case")
+    body = console(archive, archive.system).get("/retention/storage").json()
+    assert (body["on_hold"], body["waiting_for_removal"]) == (1, len(ids))
+    assert (body["forecast"]["keep_days"], body["forecast"]["free_bytes"]) == (180, 1 << 39)
+    assert console(archive, archive.system, no_disk).get("/retention/storage").json()["forecast"] is None

@@ -707,6 +707,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/retention/storage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Get Recording Storage */
+        get: operations["get_recording_storage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/session": {
         parameters: {
             query?: never;
@@ -1439,6 +1456,36 @@ export interface components {
             windows: number;
         };
         /**
+         * ForecastAnswer
+         * @description When the disk is full of recordings if the last weeks go on, and for how many days it can hold them.
+         *
+         *     `level`: `good`, `short` (it cannot hold them as long as they are kept), `soon` (full within 30 days), `full`, or
+         *     `unknown` (nothing was recorded). `days_until_full`, `full_at` and `days_held` are null when there is nothing to
+         *     reckon with, or beyond a century. `usable_bytes`: what may be taken before no session begins.
+         */
+        ForecastAnswer: {
+            /** Bytes Per Day */
+            bytes_per_day: number;
+            /** Days Held */
+            days_held: number | null;
+            /** Days Until Full */
+            days_until_full: number | null;
+            /** Free Bytes */
+            free_bytes: number;
+            /** Full At */
+            full_at: string | null;
+            /** Keep Days */
+            keep_days: number;
+            /** Kept Bytes */
+            kept_bytes: number;
+            /** Level */
+            level: string;
+            /** Observed Days */
+            observed_days: number;
+            /** Usable Bytes */
+            usable_bytes: number;
+        };
+        /**
          * Format
          * @description How a firewall is told its rules, and how it tells them back.
          * @enum {string}
@@ -1483,6 +1530,7 @@ export interface components {
              */
             checked_at: string;
             firewall: components["schemas"]["Firewall"] | null;
+            forecast: components["schemas"]["ForecastAnswer"] | null;
             /** Gateway Workers */
             gateway_workers: string[];
             guard: components["schemas"]["Guard"] | null;
@@ -2233,6 +2281,17 @@ export interface components {
          * @enum {string}
          */
         StepState: "done" | "waiting" | "open";
+        /**
+         * StorageAnswer
+         * @description The forecast (null while the disk does not answer), recordings on hold, and destroyed ones still on disk.
+         */
+        StorageAnswer: {
+            forecast: components["schemas"]["ForecastAnswer"] | null;
+            /** On Hold */
+            on_hold: number;
+            /** Waiting For Removal */
+            waiting_for_removal: number;
+        };
         /**
          * TargetAnswer
          * @description A target.
@@ -3942,6 +4001,26 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    get_recording_storage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StorageAnswer"];
                 };
             };
         };

@@ -355,6 +355,15 @@ export const AUDIT_EVENTS = {
     "with_auditor": "public",
     "pieces": "public"
   },
+  "recordings.storage.forecast": {
+    "level": "public",
+    "before": "public",
+    "bytes_per_day": "public",
+    "usable_bytes": "public",
+    "full_at_ms": "public",
+    "days_held": "public",
+    "keep_days": "public"
+  },
   "recordings.storage.level": {
     "level": "public",
     "before": "public",
