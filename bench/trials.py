@@ -20,7 +20,7 @@ from pathlib import Path
 from bench.daemons import WINDOW_SECONDS, Knocked
 from bench.junk import Kind
 from bench.network import PORT, STRANGER, Network, fresh_address, is_open, send_and_connect
-from tests.contract.namespaces import BROKER4, DOORS, KNOCK_PORT, VENDOR4, Peer
+from tests.contract.namespaces import BROKER4, DOORS, KNOCK_PORT, Peer
 
 VALID_KNOCKS = 20
 _VALID_SECONDS = 1.0
@@ -277,11 +277,13 @@ def revocation(lab: Network, rounds: int) -> list[Revocation]:
     found = []
     for number in range(rounds):
         mark = 1_000_000 + number
-        _done(guard, type="open", door=2, address=VENDOR4, seconds=5, knock_id=os.urandom(12).hex())
-        client = lab.dial(VENDOR4, BROKER4, DOORS[2], seconds=3)
+        # An address of its own, so that no connection takes over the tracking entry, and the mark, of one before it.
+        source = fresh_address()
+        _done(guard, type="open", door=2, address=source, seconds=5, knock_id=os.urandom(12).hex())
+        client = lab.dial(source, BROKER4, DOORS[2], seconds=3)
         ours, _ = listener.accept()
         port = client.getsockname()[1]
-        _done(gateway, type="mark", door=2, address=VENDOR4, port=port, mark=mark)
+        _done(gateway, type="mark", door=2, address=source, port=port, mark=mark)
         poller = select.poll()
         poller.register(client, select.POLLIN | select.POLLHUP | select.POLLERR)
         begun = time.perf_counter()

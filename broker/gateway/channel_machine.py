@@ -8,7 +8,15 @@ from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
 from broker.gateway import contract as c
-from broker.gateway.channel_words import blocked_line, not_permitted
+from broker.gateway.channel_words import (
+    WAITS_FOR_APPROVAL,
+    blocked_line,
+    both,
+    greeting,
+    not_permitted,
+    refused_file,
+    transfer_ended,
+)
 from broker.gateway.channels import ChannelKind, ExitState, Side, Stream
 from broker.gateway.echo import Hidden, Shown
 from broker.gateway.file_stream import FileRefused, FileStream, FileTransferred, FileTurn
@@ -112,7 +120,7 @@ class ChannelMachine:
             commands.append(self._report("session.command.entered", text=request.text))
         if request.kind is ChannelKind.SHELL and request.terminal is not None:
             minutes = max((self.shared.ends_wall_ms - now.wall_ms) // 60_000, 0)
-            commands += self.say(f"{permit.account} on {permit.target_name}; recorded; ends in {minutes} min.", now)
+            commands += self.say(greeting(permit.account, permit.target_name, minutes), now)
         opening = c.OpenChannel(self.number, request.kind, request.text, request.terminal, request.environment)
         return [c.Record(tuple(frames)), *commands, opening]
 
@@ -124,7 +132,7 @@ class ChannelMachine:
 
     def failed(self, message: str, now: c.Moment) -> list[c.Command]:
         self.over = True
-        text = f"The target refused this request: {message}"
+        text = both(f"The target refused this request: {message}", "目标拒绝了此请求。")
         return [*self._note("refused", now, message=text), c.Refuse(self.number, text, STATUS_FAILED)]
 
     def _refuse(self, message: str, now: c.Moment) -> list[c.Command]:
@@ -253,7 +261,7 @@ class ChannelMachine:
         commands += self._pass_on(Side.TARGET, turn.to_target, Stream.OUTPUT, now)
         if turn.broken:
             commands += self.finish(now)
-            commands += self.say(f"This file transfer was ended: {turn.broken}.", now)
+            commands += self.say(transfer_ended(turn.broken), now)
             commands += self._give_up()
         return [*commands, *self._ends(now)]
 
@@ -268,7 +276,7 @@ class ChannelMachine:
                 case FileRefused(rule_id, message, text):
                     commands += self._note("blocked", now, rule_id=rule_id, text=text, message=message)
                     commands.append(self._report("session.command.blocked", rule_id=rule_id, text=text))
-                    commands += self.say(f"Refused ({rule_id}): {text}: {message}.", now)
+                    commands += self.say(refused_file(rule_id, text, message), now)
                 case _:
                     assert_never(fact)
         return commands
@@ -290,7 +298,7 @@ class ChannelMachine:
                         commands += self._note("command", now, text=text)
                     commands.append(self._report("session.command.entered", text=text))
                 case Held(rule_id, text):
-                    commands += self.say("This command waits for an approval at the plant.", now)
+                    commands += self.say(WAITS_FOR_APPROVAL, now)
                     commands.append(c.AskHold(self.number, rule_id, text))
                 case Blocked():
                     commands += self._blocked(step, now)

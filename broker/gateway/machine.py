@@ -11,6 +11,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final, assert_never
 
+from broker.gateway import channel_words as told
 from broker.gateway import contract as c
 from broker.gateway.channel_machine import STATUS_REFUSED, ChannelMachine, Shared
 from broker.gateway.channels import Side
@@ -22,8 +23,6 @@ MAX_CHANNELS: Final = 10
 MAX_QUEUED_BYTES: Final = 16 * 1024 * 1024
 _RENEW_BEFORE_MS: Final = 30_000
 _REASON: Final = re.compile(r"[a-z0-9._-]{1,64}")
-_CONTROL_AWAY: Final = "The session is held: the broker's control is away."
-_NOBODY_WATCHES: Final = "Your input is held until somebody at the plant watches this session."
 
 
 class Cause(Enum):
@@ -111,19 +110,18 @@ class SessionMachine:
             case c.SideGone(side, reason):
                 if side is Side.CLIENT:
                     return self._end("client_left", "", now)
-                return self._end("target_left", reason or "The target closed the connection.", now)
+                return self._end("target_left", reason or told.TARGET_CLOSED, now)
             case c.Ticked():
                 return self._ticked(now)
             case c.Renewed(not_after_ms):
                 return self._renewed(not_after_ms, now)
             case c.PermitEnded(reason):
                 code = reason if _REASON.fullmatch(reason) else "permit_ended"
-                return self._end(code, "Your access has ended" + (f" ({reason})." if reason else "."), now)
+                return self._end(code, told.access_ended(reason), now)
             case c.CutOrdered(reason):
-                return self._end("cut", "This session was ended by the plant" + (f": {reason}" if reason else "."), now)
+                return self._end("cut", told.cut_by_the_plant(reason), now)
             case c.Frozen(reason):
-                words = "The plant holds your input" + (f": {reason}" if reason else ".")
-                return self._freeze(Cause.ORDER, words, now)
+                return self._freeze(Cause.ORDER, told.held_by_the_plant(reason), now)
             case c.Thawed():
                 return self._thaw(Cause.ORDER, now)
             case c.Told(text):
@@ -133,7 +131,7 @@ class SessionMachine:
             case c.ControlLost():
                 if self._silent_since_us is None:
                     self._silent_since_us = now.boot_us
-                return self._freeze(Cause.CONTROL, _CONTROL_AWAY, now) if self._must_be_watched else []
+                return self._freeze(Cause.CONTROL, told.CONTROL_AWAY, now) if self._must_be_watched else []
             case c.ControlBack():
                 self._silent_since_us = None
                 self._renewal_asked = False
@@ -141,8 +139,7 @@ class SessionMachine:
             case c.RecorderFailed(reason, code, is_whole):
                 if self._shared is not None:
                     self._shared.recording = False
-                words = f"The recording cannot be written ({reason})."
-                return self._end(code, words, now, is_broken=not is_whole)
+                return self._end(code, told.not_recorded(reason), now, is_broken=not is_whole)
             case c.RecorderResumed(held_ms):
                 note = json.dumps({"kind": "recording_held", "text": f"{held_ms} ms", "held_ms": held_ms}).encode()
                 return [c.Record((Frame(FrameKind.NOTE, 0, self.elapsed_us(now), note),))]
@@ -161,9 +158,9 @@ class SessionMachine:
         self._shared = Shared(permit, self._started_us)
         self._set_end(self._shared, permit.not_after_ms, now)
         if self._past_end(self._shared, now):
-            return self._end("expired", "Your access has ended.", now)
+            return self._end("expired", told.access_ended(""), now)
         if self._must_be_watched:
-            self._freeze(Cause.UNWATCHED, _NOBODY_WATCHES, now)
+            self._freeze(Cause.UNWATCHED, told.NOBODY_WATCHES, now)
         return [c.AskLease()]
 
     def _dialed(self, now: c.Moment) -> list[c.Command]:
@@ -178,10 +175,9 @@ class SessionMachine:
 
     def _requested(self, event: c.ChannelRequested, now: c.Moment) -> list[c.Command]:
         if self._shared is None:
-            return [c.Refuse(event.channel, "The session is not admitted.", STATUS_REFUSED)]
+            return [c.Refuse(event.channel, told.NOT_ADMITTED, STATUS_REFUSED)]
         if len(self._channels) >= MAX_CHANNELS:
-            message = f"No more than {MAX_CHANNELS} channels at a time are possible in one session."
-            return [c.Refuse(event.channel, message, STATUS_REFUSED)]
+            return [c.Refuse(event.channel, told.too_many_channels(MAX_CHANNELS), STATUS_REFUSED)]
         self._channels[event.channel] = ChannelMachine(event.channel, event, self._shared)
         if self.phase is not Phase.LIVE:
             return []
@@ -198,7 +194,7 @@ class SessionMachine:
             del self._channels[number]
             self._exit_status = channel.exit_status if channel.exit_status is not None else self._exit_status
         if sum(one.queued_bytes for one in self._channels.values()) > MAX_QUEUED_BYTES:
-            commands += self._end("overflow", "Too much data was waiting while the session was held.", now)
+            commands += self._end("overflow", told.OVERFLOW, now)
         return commands
 
     # -- time, freezing, the end
@@ -223,17 +219,17 @@ class SessionMachine:
             return []
         permit = shared.permit
         if self._past_end(shared, now):
-            return self._end("expired", "Your access time is over.", now)
+            return self._end("expired", told.TIME_OVER, now)
         idle_us = now.boot_us - self._last_input_us
         may_type = self.phase is Phase.LIVE and not shared.frozen
         if permit.idle_seconds and may_type and idle_us >= permit.idle_seconds * 1_000_000:
-            return self._end("idle", "Nothing was typed for too long.", now)
+            return self._end("idle", told.IDLE, now)
         if self._silent_since_us is not None:
             silent_us = now.boot_us - self._silent_since_us
             if silent_us >= 2 * permit.autonomy_seconds * 1_000_000:
-                return self._end("autonomy", "The broker's control has been away for too long.", now)
+                return self._end("autonomy", told.CONTROL_AWAY_TOO_LONG, now)
             if silent_us >= permit.autonomy_seconds * 1_000_000:
-                return self._freeze(Cause.CONTROL, _CONTROL_AWAY, now)
+                return self._freeze(Cause.CONTROL, told.CONTROL_AWAY, now)
         elif not self._renewal_asked and shared.ends_wall_ms - now.wall_ms <= _RENEW_BEFORE_MS:
             self._renewal_asked = True
             return [c.AskRenewal()]
@@ -248,7 +244,7 @@ class SessionMachine:
             return []
         if count:
             return self._thaw(Cause.UNWATCHED, now)
-        return self._freeze(Cause.UNWATCHED, _NOBODY_WATCHES, now)
+        return self._freeze(Cause.UNWATCHED, told.NOBODY_WATCHES, now)
 
     def _freeze(self, cause: Cause, words: str, now: c.Moment) -> list[c.Command]:
         """Input is held as long as any cause lasts; the engineer reads the words of the newest."""
@@ -275,11 +271,9 @@ class SessionMachine:
         self._last_input_us = now.boot_us
         if self.phase is not Phase.LIVE:
             return []
-        commands = self._noted("thawed", cause, "The session goes on.", now)
+        commands = self._noted("thawed", cause, told.GOES_ON, now)
         for number in list(self._channels):
-            commands += self._of_channel(
-                number, lambda one: [*one.say("The session goes on.", now), *one.thaw(now)], now
-            )
+            commands += self._of_channel(number, lambda one: [*one.say(told.GOES_ON, now), *one.thaw(now)], now)
         return commands
 
     def _told(self, text: str, now: c.Moment) -> list[c.Command]:
@@ -287,7 +281,7 @@ class SessionMachine:
             return []
         commands: list[c.Command] = []
         for channel in self._channels.values():
-            commands += channel.say(f"Message from the plant: {text}", now)
+            commands += channel.say(told.told_by_the_plant(text), now)
         return commands
 
     def _noted(self, what: str, cause: Cause, words: str, now: c.Moment) -> list[c.Command]:

@@ -15,6 +15,7 @@ from asyncssh.packet import String
 
 from broker.gateway import contract as c
 from broker.gateway.authority import SshProof
+from broker.gateway.channel_words import denial_line
 from broker.gateway.channels import ChannelKind, Side, Terminal
 from broker.gateway.doorway import ProvenConnection
 from broker.gateway.knocks import plain_address
@@ -74,7 +75,7 @@ class FrontConnection(asyncssh.SSHServerConnection):
         answer = await self._admit(username, proof)
         if isinstance(answer, Denial):
             _log.info("not_admitted", code=answer.code, source=self._peer_addr)
-            self.send_auth_banner(f"Sallyport: {plain_line(answer.message)}\r\n")
+            self.send_auth_banner(f"Sallyport: {plain_line(denial_line(answer.code, answer.message))}\r\n")
             self._loop.call_later(_GOODBYE_SECONDS, self.give_up)
             return False
         self.legs = answer

@@ -133,7 +133,7 @@ GUARDS = (
     Guard(
         promise="4: a session that must be watched freezes at once without control",
         file="broker/gateway/machine.py",
-        text="return self._freeze(Cause.CONTROL, _CONTROL_AWAY, now) if self._must_be_watched else []",
+        text="return self._freeze(Cause.CONTROL, told.CONTROL_AWAY, now) if self._must_be_watched else []",
         without="return []",
         tests=(
             "tests/unit/broker/gateway/test_machine.py::test_a_session_that_must_be_watched_freezes_at_once_without_control",
@@ -152,7 +152,7 @@ GUARDS = (
     Guard(
         promise="4: a session freezes at the autonomy limit",
         file="broker/gateway/machine.py",
-        text="            if silent_us >= permit.autonomy_seconds * 1_000_000:\n                return self._freeze(Cause.CONTROL, _CONTROL_AWAY, now)\n",
+        text="            if silent_us >= permit.autonomy_seconds * 1_000_000:\n                return self._freeze(Cause.CONTROL, told.CONTROL_AWAY, now)\n",
         without="",
         tests=("tests/unit/broker/gateway/test_machine.py::test_a_silent_control_freezes_and_later_ends_a_session",),
     ),

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.gateway import contract as c
+from broker.gateway.channel_words import NOBODY_WATCHES
 from broker.gateway.channels import ChannelKind, ExitState, Side, Stream, Terminal
 from broker.gateway.machine import MAX_CHANNELS, Phase, SessionMachine
 from broker.gateway.permits import Lease, Secret, SessionPermit
@@ -220,7 +221,9 @@ def test_the_end_is_asked_for_once_and_may_move() -> None:
     session.now = later(3700)
     assert session.do(c.Ticked()) == []
     session.now = later(7200)
-    assert session.do(c.Ticked())[-1] == c.Close("expired", "Your access time is over.", None, broken=False)
+    assert session.do(c.Ticked())[-1] == c.Close(
+        "expired", "Your access time is over. 您的访问时间已到。", None, broken=False
+    )
 
 
 def test_a_session_without_input_ends_and_output_does_not_count() -> None:
@@ -294,14 +297,14 @@ def test_an_enter_that_was_judged_when_input_froze_is_not_sent_before_the_thaw()
 def test_the_engineer_reads_why_his_input_is_held_and_the_recording_keeps_it() -> None:
     session = Session().shell()
     commands = session.do(c.Frozen("come to hall 3"))
-    assert messages(commands) == ["Sallyport: The plant holds your input: come to hall 3"]
+    assert messages(commands) == ["Sallyport: The plant holds your input: come to hall 3. 工厂暂停了您的输入。"]
     note = of(c.Record, commands)[0]
     assert isinstance(note, c.Record)
     assert (note.frames[0].kind, note.frames[0].channel) == (FrameKind.NOTE, 0)
     assert b'"kind": "frozen", "cause": "order"' in note.frames[0].data
     assert session.do(c.Frozen("come to hall 3")) == []
-    assert messages(session.do(c.Frozen("now"))) == ["Sallyport: The plant holds your input: now"]
-    assert messages(session.do(c.Thawed())) == ["Sallyport: The session goes on."]
+    assert messages(session.do(c.Frozen("now"))) == ["Sallyport: The plant holds your input: now. 工厂暂停了您的输入。"]
+    assert messages(session.do(c.Thawed())) == ["Sallyport: The session goes on. 会话继续。"]
     assert session.do(c.Thawed()) == []
 
 
@@ -334,7 +337,7 @@ def test_a_line_from_the_plant_is_shown_on_every_channel_and_recorded() -> None:
     session.do(c.ChannelRequested(2, ChannelKind.EXEC, "cat"), c.ChannelOpened(2))
     commands = session.do(c.Told("stop the pump"))
     assert kinds(commands) == [c.Record, c.Message, c.Record, c.Message]
-    assert messages(commands) == ["Sallyport: Message from the plant: stop the pump"] * 2
+    assert messages(commands) == ["Sallyport: Message from the plant: stop the pump （工厂的消息）"] * 2
 
 
 WATCHED_PERMIT = replace(PERMIT, idle_seconds=0, duties=frozenset({"record", "watched"}))
@@ -345,7 +348,7 @@ def test_nothing_is_typed_or_run_until_somebody_watches() -> None:
     assert session.do(c.Admitted(WATCHED_PERMIT)) == [c.AskLease()]
     commands = session.do(c.ChannelRequested(1, ChannelKind.SHELL, "", TERMINAL), c.Leased(LEASE), c.Dialed())
     assert not of(c.OpenChannel, commands)
-    assert messages(commands) == ["Sallyport: Your input is held until somebody at the plant watches this session."]
+    assert messages(commands) == [f"Sallyport: {NOBODY_WATCHES}"]
     opened = session.do(c.WatchersChanged(1))
     assert of(c.OpenChannel, opened)
     assert of(c.Report, opened)[0] == c.Report("session.session.thawed", {"cause": "unwatched"})
@@ -411,12 +414,16 @@ def test_however_often_input_is_held_all_of_it_arrives_in_order(steps: list[byte
 def test_a_cut_drops_the_target_first_and_tells_why() -> None:
     commands = Session().shell().do(c.CutOrdered("unsafe"))
     assert kinds(commands) == [c.DropTarget, c.Record, c.Message, c.Close]
-    assert commands[-1] == c.Close("cut", "This session was ended by the plant: unsafe", None, broken=False)
+    assert commands[-1] == c.Close(
+        "cut", "This session was ended by the plant: unsafe. 工厂结束了此会话。", None, broken=False
+    )
 
 
 def test_a_reason_that_is_no_code_is_told_but_not_used_as_one() -> None:
     close = Session().shell().do(c.PermitEnded("Grant revoked!"))[-1]
-    assert close == c.Close("permit_ended", "Your access has ended (Grant revoked!).", None, broken=False)
+    assert close == c.Close(
+        "permit_ended", "Your access has ended (Grant revoked!). 您的访问已结束。", None, broken=False
+    )
 
 
 def test_after_a_recorder_failure_nothing_is_sent_and_nothing_recorded() -> None:

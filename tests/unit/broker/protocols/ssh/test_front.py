@@ -108,7 +108,7 @@ async def test_control_is_asked_once_and_only_with_a_signature_that_holds(front:
     for _ in range(2):
         assert not await front.validate_public_key("sallyport", blob, b"message", signature)
     assert front.asked == [SshProof(blob, signed, signature, front._session_id)]  # type: ignore[attr-defined]
-    assert said == ["Sallyport: No. Really.\r\n"]
+    assert said == ["Sallyport: No. Really. 访问不被允许。\r\n"]
 
 
 async def test_tries_are_bounded(front: FrontConnection) -> None:
