@@ -95,7 +95,7 @@ async def _serve(settings: Settings, house: House) -> None:
     (plant,), (vendor,) = sockets["plant"], sockets["vendor"]
     (authority,), (knock_link,) = sockets["authority"], sockets["knock_link"]
     (status_socket,) = sockets["knock_status"]
-    knocks_shown = knock_status.StatusListener(lambda: knock_status.built(house), uid=0)
+    knocks_shown = knock_status.listener(lambda: knock_status.built(house), uid=0)
     # A viewer whose network is gone must not count as somebody who watches; accepted connections inherit this.
     plant.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _VIEWER_TIMEOUT_MS)
     read_metrics = metrics.router(metrics.SiteMetrics(house, layout), metrics.token_of(settings.metrics.token_file))

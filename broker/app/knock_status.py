@@ -5,7 +5,6 @@ framing's limit.
 """
 
 import asyncio
-import socket
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -17,13 +16,11 @@ from broker.devices.model import Device
 from broker.kernel.errors import SallyportError, Unavailable
 from broker.knock_link.explain import explain
 from broker.knock_link.model import LastRefusal
-from spa_knock.link.framing import Decoder, FramingError, encode
-from spa_knock.link.process import peer_uid
+from spa_knock.link.answering import Answering
 
 MOST_SHOWN: Final = 25
 _KNOCKS_SHOWN: Final = 2
 _IDLE_SECONDS: Final = 60.0
-_READ_BYTES: Final = 65_536
 _TEXT: Final = 40
 
 _log = structlog.get_logger("control.knock_status")
@@ -120,38 +117,14 @@ def _refusal(house: House, refusal: LastRefusal) -> Status:
     }
 
 
-class StatusListener:
+def listener(build: Callable[[], Status], uid: int) -> Answering:
     """Serves one user id, root's unless a test says otherwise."""
 
-    def __init__(self, build: Callable[[], Status], uid: int) -> None:
-        self._build = build
-        self._uid = uid
+    async def answer(question: Status) -> Status:
+        if question.get("type") != "status":
+            return {"type": "refused", "code": "unknown_verb"}
+        return await asyncio.to_thread(build)
 
-    async def serve(self, sock: socket.socket) -> None:
-        """Serves until cancelled."""
-        server = await asyncio.start_unix_server(self._connected, sock=sock)
-        async with server:
-            await server.serve_forever()
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            peer = peer_uid(writer.get_extra_info("socket"))
-            if peer != self._uid:
-                _log.error("wrong_peer", uid=peer)
-                return
-            decoder = Decoder()
-            while True:
-                async with asyncio.timeout(_IDLE_SECONDS):
-                    data = await reader.read(_READ_BYTES)
-                if not data:
-                    return
-                for message in decoder.feed(data):
-                    if message.get("type") != "status":
-                        writer.write(encode({"type": "refused", "code": "unknown_verb"}))
-                        continue
-                    writer.write(encode(await asyncio.to_thread(self._build)))
-                await writer.drain()
-        except (FramingError, OSError, TimeoutError) as error:
-            _log.warning("knock_status_ended", error=str(error))
-        finally:
-            writer.close()
+    return Answering(
+        answer, uid=uid, problem=lambda what, seen: _log.warning(what, seen=seen), idle_seconds=_IDLE_SECONDS
+    )

@@ -14,12 +14,13 @@ from typing import Final, Protocol
 import structlog
 
 from broker.gateway import contract as c
+from broker.gateway import knocks
 from broker.gateway.authority import AdmitRequest, Authority, Order, OrderKind
 from broker.gateway.doorway import Doorway, ProvenConnection
 from broker.gateway.driver import Legs, SessionDriver, Surroundings
 from broker.gateway.evidence import Evidence
-from broker.gateway.knocks import Expectations, KnockListener
-from broker.gateway.local_cut import CutListener
+from broker.gateway.knocks import Expectations
+from broker.gateway.local_cut import LocalCut
 from broker.gateway.opener_link import OpenerLink
 from broker.gateway.permits import Admission, Denial
 from broker.gateway.probing import Probes
@@ -276,8 +277,8 @@ class Gateway:
                 tasks.create_task(authority.run())
                 if opener is not None:
                     tasks.create_task(opener.run())
-                tasks.create_task(KnockListener(config.knocks, self.expectations, config.guard_uid).run())
-                tasks.create_task(CutListener(config.cut, self.sessions, config.cutter_uid).run())
+                tasks.create_task(knocks.listener(self.expectations, config.guard_uid).serve(*config.knocks))
+                tasks.create_task(LocalCut(self.sessions).listener(config.cutter_uid).serve(*config.cut))
                 self.sessions.watching = Watching(config.authority_socket)
                 tasks.create_task(self.sessions.watching.run())
                 tasks.create_task(probes.run())

@@ -1,9 +1,7 @@
 """Which connections are expected: the guard tells each accepted knock, and a connection claims it with its proof."""
 
-import asyncio
 import base64
 import ipaddress
-import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,15 +9,13 @@ from typing import Final
 
 import structlog
 
-from spa_knock.link.framing import Decoder, FramingError, encode
-from spa_knock.link.process import peer_uid
+from spa_knock.link.answering import Answering
 from spa_knock.wire.errors import ProofError
 from spa_knock.wire.proof import check_proof, proof_nonce
 
 MAX_EXPECTED: Final = 4_096
 MAX_VALID_MS: Final = 60_000
 _MAX_WRONG_PROOFS: Final = 8
-_READ_BYTES: Final = 65_536
 
 _log = structlog.get_logger("gateway.knocks")
 
@@ -127,54 +123,31 @@ class Expectations:
         self._wrong.pop(knock_id, None)
 
 
-class KnockListener:
-    """The guard's end: takes `expect`, answers `expecting` at once (the guard waits 200 ms and then fails closed)."""
+def listener(expectations: Expectations, guard_uid: int | None) -> Answering:
+    """The guard's end: takes `expect`, answers `expecting` at once (the guard waits 200 ms and then fails closed).
 
-    def __init__(self, sockets: tuple[socket.socket, ...], expectations: Expectations, guard_uid: int | None) -> None:
-        """`guard_uid` None takes any local peer: for tests only."""
-        self._sockets = sockets
-        self._expectations = expectations
-        self._guard_uid = guard_uid
+    `guard_uid` None takes any local peer: for tests only.
+    """
 
-    async def run(self) -> None:
-        """Serves until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for sock in self._sockets:
-                tasks.create_task(self._serve(sock))
+    async def answer(question: Mapping[str, object]) -> dict[str, object]:
+        return _answer(expectations, question)
 
-    async def _serve(self, sock: socket.socket) -> None:
-        server = await asyncio.start_unix_server(self._connected, sock=sock)
-        async with server:
-            await server.serve_forever()
+    return Answering(answer, uid=guard_uid, problem=lambda what, seen: _log.error(what, seen=seen))
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            peer = peer_uid(writer.get_extra_info("socket"))
-            if self._guard_uid is not None and peer != self._guard_uid:
-                _log.error("wrong_peer", uid=peer)
-                return
-            decoder = Decoder()
-            while data := await reader.read(_READ_BYTES):
-                for message in decoder.feed(data):
-                    writer.write(encode(self._answer(message)))
-        except (FramingError, OSError) as error:
-            _log.error("guard_link_broken", error=str(error))
-        finally:
-            writer.transport.abort()
 
-    def _answer(self, message: Mapping[str, object]) -> dict[str, object]:
-        knock_id = message.get("knock_id")
-        answer: dict[str, object] = {"type": "expecting", "knock_id": knock_id}
-        if "id" in message:
-            answer["id"] = message["id"]
-        try:
-            if message.get("type") != "expect":
-                raise ValueError(f"a message of type {message.get('type')!r} is not known here")
-            self._expectations.expect(Expectation.from_json(message))
-        except ValueError as error:
-            _log.error("expectation_refused", error=str(error))
-            return {**answer, "type": "refused", "code": "not_expected"}
-        return answer
+def _answer(expectations: Expectations, message: Mapping[str, object]) -> dict[str, object]:
+    knock_id = message.get("knock_id")
+    answer: dict[str, object] = {"type": "expecting", "knock_id": knock_id}
+    if "id" in message:
+        answer["id"] = message["id"]
+    try:
+        if message.get("type") != "expect":
+            raise ValueError(f"a message of type {message.get('type')!r} is not known here")
+        expectations.expect(Expectation.from_json(message))
+    except ValueError as error:
+        _log.error("expectation_refused", error=str(error))
+        return {**answer, "type": "refused", "code": "not_expected"}
+    return answer
 
 
 def plain_address(value: str) -> str:

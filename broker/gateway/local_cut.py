@@ -5,21 +5,17 @@ it once when control is back; until then no session is begun under the same gran
 window that a knock has opened ends by itself, and nobody is admitted while control is silent.
 """
 
-import asyncio
-import socket
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 import structlog
 
-from spa_knock.link.framing import Decoder, FramingError, encode
-from spa_knock.link.process import peer_uid
+from spa_knock.link.answering import Answering
 
 PAGE: Final = 100
 REASON_CHARACTERS: Final = 200
 _OPERATOR_CHARACTERS: Final = 64
 _IDLE_SECONDS: Final = 60.0
-_READ_BYTES: Final = 65_536
 
 _log = structlog.get_logger("gateway.cut")
 
@@ -38,44 +34,21 @@ class CuttableSessions(Protocol):
         ...
 
 
-class CutListener:
-    """Serves one user id, root's unless a test says otherwise."""
+class LocalCut:
+    """Answers `list` and `cut`."""
 
-    def __init__(self, sockets: tuple[socket.socket, ...], sessions: CuttableSessions, uid: int) -> None:
-        self._sockets = sockets
+    def __init__(self, sessions: CuttableSessions) -> None:
         self._sessions = sessions
-        self._uid = uid
 
-    async def run(self) -> None:
-        """Serves until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for sock in self._sockets:
-                tasks.create_task(self._serve(sock))
+    def listener(self, uid: int) -> Answering:
+        """Serves one user id, root's unless a test says otherwise."""
 
-    async def _serve(self, sock: socket.socket) -> None:
-        server = await asyncio.start_unix_server(self._connected, sock=sock)
-        async with server:
-            await server.serve_forever()
+        async def answer(question: Message) -> dict[str, object]:
+            return self._answer(question)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            peer = peer_uid(writer.get_extra_info("socket"))
-            if peer != self._uid:
-                _log.error("wrong_peer", uid=peer)
-                return
-            decoder = Decoder()
-            while True:
-                async with asyncio.timeout(_IDLE_SECONDS):
-                    data = await reader.read(_READ_BYTES)
-                if not data:
-                    return
-                for message in decoder.feed(data):
-                    writer.write(encode(self._answer(message)))
-                await writer.drain()
-        except (FramingError, OSError, TimeoutError) as error:
-            _log.warning("cut_link_ended", error=str(error))
-        finally:
-            writer.close()
+        return Answering(
+            answer, uid=uid, problem=lambda what, seen: _log.warning(what, seen=seen), idle_seconds=_IDLE_SECONDS
+        )
 
     def _answer(self, message: Message) -> dict[str, object]:
         match message.get("type"):

@@ -181,9 +181,9 @@ GUARDS = (
     ),
     Guard(
         promise="4: nobody but root cuts on the host",
-        file="broker/gateway/local_cut.py",
-        text="            if peer != self._uid:",
-        without="            if peer < 0:",
+        file="spa_knock/link/answering.py",
+        text="peer != self._uid",
+        without="peer < 0",
         tests=("tests/unit/broker/gateway/test_local_cut.py::test_another_user_is_not_served",),
     ),
     # 5. Revocation against admission
@@ -319,8 +319,8 @@ GUARDS = (
     ),
     Guard(
         promise="10: the gateway hears of knocks from the guard only",
-        file="broker/gateway/knocks.py",
-        text="peer != self._guard_uid",
+        file="spa_knock/link/answering.py",
+        text="peer != self._uid",
         without="peer < 0",
         tests=("tests/unit/broker/gateway/test_knocks.py::test_only_the_guard_may_announce_knocks",),
     ),

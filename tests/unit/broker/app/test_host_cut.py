@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from broker.app import host_cut
-from broker.gateway.local_cut import CutListener
+from broker.gateway.local_cut import LocalCut
 
 
 class Sessions:
@@ -38,7 +38,7 @@ def path(tmp_path: Path, sessions: Sessions) -> Iterator[Path]:
     started = threading.Event()
 
     async def serve(sock: socket.socket) -> None:
-        task = asyncio.ensure_future(CutListener((sock,), sessions, os.getuid()).run())
+        task = asyncio.ensure_future(LocalCut(sessions).listener(os.getuid()).serve(sock))
         stop.append((asyncio.get_running_loop(), task))
         started.set()
         await asyncio.gather(task, return_exceptions=True)

@@ -16,7 +16,6 @@ from structlog.testing import capture_logs
 from broker.adapters.opener import OpenerStatus, OpenWindow
 from broker.app import host_knock, knock_status
 from broker.app.house import House
-from broker.app.knock_status import StatusListener
 from broker.identities.testing import NOON
 from broker.kernel.errors import Unavailable
 from broker.knock_link.model import GuardStatus, LastRefusal, LinkHealth
@@ -75,7 +74,7 @@ def serving(path: Path, build: Callable[[], dict[str, object]], uid: int) -> Ite
     started, stop = threading.Event(), list[Callable[[], object]]()
 
     async def serve(sock: socket.socket) -> None:
-        task = asyncio.ensure_future(StatusListener(build, uid).serve(sock))
+        task = asyncio.ensure_future(knock_status.listener(build, uid).serve(sock))
         loop = asyncio.get_running_loop()
         stop.append(lambda: loop.call_soon_threadsafe(task.cancel))
         started.set()

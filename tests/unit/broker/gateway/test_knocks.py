@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from broker.gateway import knocks as module
-from broker.gateway.knocks import Expectation, Expectations, KnockListener, NotExpected, plain_address
+from broker.gateway.knocks import Expectation, Expectations, NotExpected, listener, plain_address
 from broker.gateway.testing import expect_message, knock, wall_ms
 from spa_knock.link.framing import Decoder, encode
 from tests.unit.broker.gateway.folders import short_folder
@@ -112,7 +112,7 @@ async def test_only_the_guard_may_announce_knocks(uid: int, *, served: bool) -> 
         sock = socket.socket(socket.AF_UNIX)
         sock.bind(str(folder / "k"))
         sock.listen()
-        task = asyncio.create_task(KnockListener((sock,), table, uid).run())
+        task = asyncio.create_task(listener(table, uid).serve(sock))
         try:
             reader, writer = await asyncio.open_unix_connection(folder / "k")
             expected, _ = knock()

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from broker.gateway.local_cut import PAGE, CutListener
+from broker.gateway.local_cut import PAGE, LocalCut
 from spa_knock.link.framing import Decoder, encode
 from tests.unit.broker.gateway.folders import short_folder
 
@@ -48,7 +48,7 @@ async def serving(sessions: Sessions, uid: int | None = None) -> AsyncIterator[C
     with short_folder() as folder, socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(folder / "cut"))
         sock.listen()
-        task = asyncio.create_task(CutListener((sock,), sessions, os.getuid() if uid is None else uid).run())
+        task = asyncio.create_task(LocalCut(sessions).listener(os.getuid() if uid is None else uid).serve(sock))
         client = Client(*await asyncio.open_unix_connection(folder / "cut"))
         try:
             yield client
