@@ -5,6 +5,7 @@ from tests.guards.guard import Guard
 _JUDGE = "tests/unit/broker/policy/test_judge.py"
 _ENOUGH = f"{_JUDGE}::test_one_thing_that_is_not_as_it_should_be_is_enough_to_deny"
 _KNOCK = "tests/unit/spa_knock/guard/test_rules.py"
+_APPROVING = "tests/unit/broker/access_requests/test_rules.py"
 
 GUARDS = (
     Guard(
@@ -82,28 +83,48 @@ GUARDS = (
         file="broker/access_requests/rules.py",
         text="    if approver_id == request.person_id:",
         without="    if approver_id == '':",
-        tests=("tests/unit/broker/access_requests/test_rules.py::test_who_may_not_approve_is_told_why",),
+        tests=(f"{_APPROVING}::test_who_may_not_approve_is_told_why",),
     ),
     Guard(
         promise="one person counts once",
         file="broker/access_requests/rules.py",
         text="    if any(approval.approver_id == approver_id for approval in given):",
         without="    if approver_id == '':",
-        tests=("tests/unit/broker/access_requests/test_rules.py::test_one_person_counts_once",),
+        tests=(f"{_APPROVING}::test_one_person_counts_once",),
     ),
     Guard(
         promise="who vouched for a device does not approve its access alone",
         file="broker/access_requests/rules.py",
         text="    if len(people) >= required and people <= set(vouchers):",
         without="    if approver_id == '':",
-        tests=("tests/unit/broker/access_requests/test_rules.py::test_who_may_not_approve_is_told_why",),
+        tests=(f"{_APPROVING}::test_who_may_not_approve_is_told_why",),
     ),
     Guard(
         promise="nobody grants more than was asked",
         file="broker/access_requests/rules.py",
         text="    if not timedelta(0) < allowed <= request.wish.duration:",
         without="    if allowed == timedelta(0):",
-        tests=("tests/unit/broker/access_requests/test_rules.py::test_who_may_not_approve_is_told_why",),
+        tests=(
+            f"{_APPROVING}::test_who_may_not_approve_is_told_why",
+            f"{_APPROVING}::test_what_is_approved_is_never_wider_than_what_was_asked",
+        ),
+    ),
+    Guard(
+        promise="of several who approve, the shortest duration counts",
+        file="broker/access_requests/rules.py",
+        text="    shortest = min([allowed, *(approval.duration for approval in given)])",
+        without="    shortest = allowed",
+        tests=(
+            f"{_APPROVING}::test_the_shortest_duration_that_somebody_allowed_counts",
+            f"{_APPROVING}::test_what_is_approved_is_never_wider_than_what_was_asked",
+        ),
+    ),
+    Guard(
+        promise="a window is as long as was allowed, not as was asked",
+        file="broker/access_requests/rules.py",
+        text="    window = _window(request.wish, shortest, now)",
+        without="    window = _window(request.wish, request.wish.duration, now)",
+        tests=(f"{_APPROVING}::test_what_is_approved_is_never_wider_than_what_was_asked",),
     ),
     Guard(
         promise="a one-time code counts once",

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -194,23 +195,15 @@ def test_the_shortest_duration_that_somebody_allowed_counts() -> None:
     earlier=st.lists(people, unique=True, max_size=3),
     vouchers=st.frozensets(people),
     required=st.integers(1, 3),
-    duration=st.none() | st.integers(-10, 200).map(lambda minutes: timedelta(minutes=minutes)),
-    start=st.none() | st.integers(-60, 600).map(lambda minutes: NOON + timedelta(minutes=minutes)),
 )
-def test_what_is_approved_is_never_wider_than_what_was_asked(
-    approver: str,
-    earlier: list[str],
-    vouchers: frozenset[str],
-    required: int,
-    duration: timedelta | None,
-    start: datetime | None,
+def test_what_is_approved_was_approved_by_enough_people_who_may(
+    approver: str, earlier: list[str], vouchers: frozenset[str], required: int
 ) -> None:
-    asked = replace(REQUEST, wish=replace(WISH, starts_at=start))
     try:
-        outcome = approve(asked, *earlier, approver=approver, duration=duration, vouchers=vouchers, required=required)
+        outcome = approve(REQUEST, *earlier, approver=approver, vouchers=vouchers, required=required)
     except SallyportError:
         return
-    assert approver != asked.person_id
+    assert approver != REQUEST.person_id
     assert approver not in earlier
     approvers = {approver, *earlier}
     if isinstance(outcome, StillWaiting):
@@ -219,8 +212,48 @@ def test_what_is_approved_is_never_wider_than_what_was_asked(
     assert len(approvers) >= required
     assert not approvers <= vouchers
     assert outcome.approvals == len(approvers)
-    assert outcome.window.not_after - outcome.window.not_before <= asked.wish.duration
-    assert outcome.window.not_before == (NOON if start is None else start)
+
+
+MINUTE = timedelta(minutes=1)
+ANSWERS: dict[str, Callable[[timedelta], st.SearchStrategy[timedelta | None]]] = {
+    "as asked": lambda asked: st.none() | st.just(asked),
+    "narrower": lambda asked: st.integers(1, asked // MINUTE - 1).map(lambda minutes: minutes * MINUTE),
+    "wider": lambda asked: st.timedeltas(min_value=asked + timedelta.resolution, max_value=3 * asked),
+    "nothing": lambda asked: st.timedeltas(min_value=-asked, max_value=timedelta(0)),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+@given(data=st.data())
+def test_what_is_approved_is_never_wider_than_what_was_asked(answer: str, data: st.DataObject) -> None:
+    """Everybody may approve, so that the durations alone decide: by construction no other refusal is in the way."""
+    asked_for = data.draw(st.integers(2, 720)) * MINUTE
+    starts_at = data.draw(st.none() | st.integers(0, 600).map(lambda minutes: NOON + minutes * MINUTE))
+    asked = replace(REQUEST, wish=replace(WISH, starts_at=starts_at, duration=asked_for))
+    allowed = data.draw(ANSWERS[answer](asked_for))
+    earlier = data.draw(st.lists(st.timedeltas(min_value=MINUTE, max_value=asked_for), max_size=3))
+
+    def last_yes() -> Approved | StillWaiting:
+        return rules.approve(
+            asked,
+            [Approval(f"psn_earlier_{number}", NOON, duration) for number, duration in enumerate(earlier)],
+            approver_id="psn_last",
+            duration=allowed,
+            vouchers=frozenset(),
+            required=len(earlier) + 1,
+            now=NOON,
+        )
+
+    if answer in ("wider", "nothing"):
+        with pytest.raises(SallyportError) as caught:
+            last_yes()
+        assert caught.value.code == "access_requests.wider_than_asked"
+        return
+    outcome = last_yes()
+    assert isinstance(outcome, Approved)
+    assert outcome.window.not_before == (NOON if starts_at is None else starts_at)
+    shortest = min([asked_for if allowed is None else allowed, *earlier])
+    assert outcome.window.not_after - outcome.window.not_before == shortest <= asked_for
 
 
 # -- states -----------------------------------------------------------------------------------------------------------
