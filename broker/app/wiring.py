@@ -323,6 +323,12 @@ def subscribe(house: House) -> None:
         if event.device_id is not None:
             house.sessions.end_sessions_from_elsewhere(event.device_id, event.source, "source_changed")
 
+    def follow_knock(event: KnockAccepted) -> None:
+        # A knock that is told late must not end what the device has begun since, from where it is now.
+        knock = house.knocks.find(event.knock_id)
+        if knock is not None:
+            house.sessions.end_sessions_from_elsewhere(event.subject, event.address, "source_changed", before=knock.at)
+
     def tell_shared(found: SharedSource | None) -> None:
         if found is not None:
             with house.database.unit_of_work() as unit:
@@ -346,6 +352,7 @@ def subscribe(house: House) -> None:
 
     on(RecordingPurged, lambda event: house.replaying.forget(event.subject))
     on(PurgeConfirmed, lambda _event: house.removals.remove_waiting())
+    on(KnockAccepted, follow_knock)
     on(KnockAccepted, note_source)
     on(ConnectionRefused, note_stranger)
     house.sessions.on_lease(open_way)

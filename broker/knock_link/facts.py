@@ -95,6 +95,8 @@ class Knocks:
             return "door"
         if fact.grant_id is not None and body.grant != raw(fact.grant_id):
             return "grant"
+        if body.address is not None and str(body.address) != fact.address:
+            return "address"
         if body.audience.hex() != self._devices.facts.audience_hex:
             return "audience"
         return None

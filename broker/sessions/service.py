@@ -244,10 +244,16 @@ class SessionsService:
             self.order_end(session_id, reason)
         return len(ids)
 
-    def end_sessions_from_elsewhere(self, device_id: str, source: str, reason: str) -> int:
-        """Have every open session of a device ended that came in from another address than this; returns how many."""
+    def end_sessions_from_elsewhere(
+        self, device_id: str, source: str, reason: str, *, before: datetime | None = None
+    ) -> int:
+        """Have every open session of a device ended that came in from another address than this; returns how many.
+
+        `before`: only those that were admitted before this moment; None means all.
+        """
         with self._database.reading() as session:
-            ids = [row.id for row in store.open_sessions(session, device_id=device_id) if row.source != source]
+            elsewhere = (row for row in store.open_sessions(session, device_id=device_id) if row.source != source)
+            ids = [row.id for row in elsewhere if before is None or row.admitted_at < before]
         for session_id in ids:
             self.order_end(session_id, reason)
         return len(ids)

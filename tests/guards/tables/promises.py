@@ -5,6 +5,7 @@ from tests.guards.guard import Guard
 _JUDGE = "tests/unit/broker/policy/test_judge.py"
 _ENOUGH = f"{_JUDGE}::test_one_thing_that_is_not_as_it_should_be_is_enough_to_deny"
 _KNOCK = "tests/unit/spa_knock/guard/test_rules.py"
+_WIRING = "tests/unit/broker/app/test_wiring.py"
 _APPROVING = "tests/unit/broker/access_requests/test_rules.py"
 
 GUARDS = (
@@ -166,6 +167,29 @@ GUARDS = (
         without=" and self._enter is None:",
         tests=(
             "tests/unit/broker/gateway/test_input_gate.py::test_what_is_typed_after_a_block_waits_for_the_shell_and_is_not_interrupted",
+        ),
+    ),
+    Guard(
+        promise="a knock from another address ends what the device runs from the old one",
+        file="broker/app/wiring.py",
+        text="    on(KnockAccepted, follow_knock)\n",
+        without="",
+        tests=(f"{_WIRING}::test_a_knock_from_another_address_ends_what_runs_from_the_old_one",),
+    ),
+    Guard(
+        promise="a knock that is told late ends nothing that began after it",
+        file="broker/sessions/service.py",
+        text=" if before is None or row.admitted_at < before]",
+        without="]",
+        tests=(f"{_WIRING}::test_a_knock_that_is_told_late_leaves_what_has_begun_since",),
+    ),
+    Guard(
+        promise="the guard cannot give a knock another address than the one its device named",
+        file="broker/knock_link/facts.py",
+        text="        if body.address is not None and str(body.address) != fact.address:",
+        without="        if fact.address is None:",
+        tests=(
+            "tests/unit/broker/knock_link/test_facts.py::test_what_the_device_did_not_sign_is_not_kept_and_told_as_such",
         ),
     ),
 )

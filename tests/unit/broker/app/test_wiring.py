@@ -13,14 +13,18 @@ from broker.app.settings import Settings
 from broker.audit.reactions import Reactions
 from broker.audit.store import AuditEventRow
 from broker.grants.model import GrantState
+from broker.identities.model import Role
 from broker.identities.sign_in import Credentials, VendorSignIn
 from broker.identities.testing import PASSWORD, a_vendor_connection, code_at
 from broker.kernel.errors import Unauthenticated
 from broker.kernel.sensitivity import SecretText
+from broker.knock_link.facts import Knocks
+from broker.knock_link.sources import SourceWatch
 from broker.sessions.events import ConnectionRefused
 from broker.sessions.model import Report, ReportedEvent, SessionState
 from broker.targets.testing import a_host_key
 from broker.vault.model import CredentialKind
+from tests.unit.broker.knock_link.knocking import a_knock
 from tests.unit.broker.sessions.plant import GATEWAY, SOURCE, Plant, a_plant
 
 
@@ -67,6 +71,10 @@ def reacting(plant: Plant) -> tuple[Firewall, list[str]]:
         live=plant.live,
         grants=plant.grants,
         devices=plant.world.devices,
+        knocks=Knocks(plant.world.database, plant.world.devices),
+        sources=SourceWatch(),
+        clock=plant.world.clock,
+        database=plant.world.database,
     )
     wiring.subscribe(parts)  # type: ignore[arg-type]
     return firewall, pushed
@@ -240,6 +248,37 @@ def test_a_token_that_is_used_from_another_address_is_over_and_so_is_what_runs_f
     with pytest.raises(Unauthenticated) as refusal:
         plant.world.sign_in.vendor_principal(token, here)
     assert refusal.value.code == "not_signed_in"
+
+
+def test_a_knock_from_another_address_ends_what_runs_from_the_old_one(plant: Plant) -> None:
+    plant.pass_time(seconds=-60)
+    session_id = running(plant)
+    plant.pass_time(seconds=60)
+    reacting(plant)
+    knocks = Knocks(plant.world.database, plant.world.devices)
+    assert knocks.record(a_knock(plant.world, plant.laptop, address=SOURCE))
+    assert ordered_ends(plant) == []
+    assert knocks.record(a_knock(plant.world, plant.laptop, address="198.51.100.9"))
+    assert ordered_ends(plant) == [(session_id, "source_changed")]
+
+
+def test_a_knock_that_is_told_late_leaves_what_has_begun_since(plant: Plant) -> None:
+    knock = a_knock(plant.world, plant.laptop, address="198.51.100.9")
+    plant.pass_time(seconds=60)
+    running(plant)
+    reacting(plant)
+    assert Knocks(plant.world.database, plant.world.devices).record(knock)
+    assert ordered_ends(plant) == []
+
+
+def test_a_knock_of_another_device_ends_nobodys_session(plant: Plant) -> None:
+    running(plant)
+    plant.pass_time(seconds=60)
+    reacting(plant)
+    neighbour = plant.world.device_of(plant.world.somebody(), plant.world.somebody(Role.PLANT_ADMIN))
+    knocks = Knocks(plant.world.database, plant.world.devices)
+    assert knocks.record(a_knock(plant.world, neighbour, address="198.51.100.9"))
+    assert ordered_ends(plant) == []
 
 
 @pytest.mark.parametrize("how", ["suspend", "retire"])

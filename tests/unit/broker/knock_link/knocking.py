@@ -13,15 +13,17 @@ from spa_knock.wire.signature import signer
 from tests.unit.broker.identities.world import SITE_KEY, World
 
 
-def a_knock(world: World, built: BuiltDevice, *, door: int = 1, grant_id: str | None = None) -> KnockFact:
-    """A knock that this device signed, accepted now."""
+def a_knock(
+    world: World, built: BuiltDevice, *, door: int = 1, grant_id: str | None = None, address: str = "203.0.113.7"
+) -> KnockFact:
+    """A knock that this device signed, accepted now; it names its address."""
     now = int(world.clock.now().timestamp())
     audience = bytes.fromhex(world.devices.facts.audience_hex)
     keys = DeviceKeys.derive(built.knock_key, audience)
     body = Body(
         service=door,
         stamp_ms=milliseconds(world.clock.now()),
-        address=IPv4Address("203.0.113.7"),
+        address=IPv4Address(address),
         ttl_seconds=8,
         audience=audience,
         bind=bytes(32),
@@ -35,7 +37,7 @@ def a_knock(world: World, built: BuiltDevice, *, door: int = 1, grant_id: str | 
         device_id=built.device.id,
         door=door,
         grant_id=grant_id,
-        address="203.0.113.7",
+        address=address,
         window_seconds=8,
         at=from_milliseconds(body.stamp_ms),
         signed_knock=opened.signed_knock,

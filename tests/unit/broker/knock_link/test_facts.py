@@ -49,6 +49,7 @@ def test_a_knock_told_twice_is_kept_once(world: World, built: BuiltDevice) -> No
         ({"door": 2}, "door"),
         ({"grant_id": new_id("grt", NOON)}, "grant"),
         ({"device_id": new_id("dev", NOON)}, "unknown_device"),
+        ({"address": "198.51.100.9"}, "address"),
     ],
 )
 def test_what_the_device_did_not_sign_is_not_kept_and_told_as_such(
