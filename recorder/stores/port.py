@@ -91,6 +91,13 @@ class _Ranges(io.RawIOBase):
     def tell(self) -> int:
         return self._at
 
+    def readall(self) -> bytes:
+        # Python's own asks for 8 KiB at a time, which for a store elsewhere is a request each.
+        parts = []
+        while part := self.read(WINDOW_BYTES):
+            parts.append(part)
+        return b"".join(parts)
+
     def readinto(self, buffer: "WriteableBuffer") -> int:
         view = memoryview(buffer).cast("B")
         wanted = min(len(view), max(self._stored.size - self._at, 0), WINDOW_BYTES)

@@ -63,3 +63,9 @@ def test_a_place_before_the_start_is_refused() -> None:
     stream = opened(Counting(b"abc"), Stored("rec_x", 3))
     with pytest.raises(ValueError, match="place"):
         stream.seek(-4, io.SEEK_END)
+
+
+def test_reading_everything_asks_for_whole_windows() -> None:
+    store = Counting(b"x" * (2 * WINDOW_BYTES + 5))
+    assert len(opened(store, store.find("rec_x")).read()) == len(store.data)
+    assert len(store.asked) == 3
