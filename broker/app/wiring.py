@@ -64,6 +64,7 @@ from broker.recordings.purging import Purging, Retention
 from broker.recordings.removal import Removals
 from broker.recordings.replaying import Replaying
 from broker.recordings.service import RecordingService
+from broker.sessions import rules as session_rules
 from broker.sessions.authority import AuthorityServer
 from broker.sessions.events import ConnectionRefused, SessionCutOnHost, SessionEnded, SessionEndOrdered
 from broker.sessions.live import LiveSessions
@@ -219,7 +220,7 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
         trail=trail,
     )
     live = LiveSessions(database, clock, orders=sessions.orders, grants=grants, targets=targets)
-    reports = GatewayReports(database, clock, recordings)
+    reports = GatewayReports(database, clock, devices, recordings)
     watching = Watching(live, recordings)
     authority = AuthorityServer(sessions, reports, clock, watching=watching, peer_uid=settings.users.gateway)
     probes = TargetProbes(database, clock, targets)
@@ -290,7 +291,7 @@ def subscribe(house: House) -> None:
 
     def shut_out(event: DeviceSuspended | DeviceRetired) -> None:
         house.knock_link.revoke(event.subject)
-        house.sessions.end_sessions_of_device(event.subject, "device_not_trusted")
+        house.sessions.end_sessions_of_device(event.subject, session_rules.DEVICE_NOT_TRUSTED)
         house.opener.revoke(house.devices.get(event.subject).mark)
 
     def close_way(event: SessionEnded) -> None:

@@ -9,6 +9,8 @@ import structlog
 from sqlmodel import Session
 
 from broker.adapters.db.database import Database, UnitOfWork
+from broker.devices.model import DeviceState
+from broker.devices.service import DeviceService
 from broker.kernel.clock import Clock, milliseconds
 from broker.kernel.ids import is_id
 from broker.recordings.service import RecordingService
@@ -44,9 +46,10 @@ _log = structlog.get_logger(__name__)
 class GatewayReports:
     """Takes the numbered messages of gateways. Each counts once; a number that is missing goes into the trail."""
 
-    def __init__(self, database: Database, clock: Clock, recordings: RecordingService) -> None:
+    def __init__(self, database: Database, clock: Clock, devices: DeviceService, recordings: RecordingService) -> None:
         self._database = database
         self._clock = clock
+        self._devices = devices
         self._recordings = recordings
         self._on_probe: Callable[[ReportedEvent], None] = lambda _: None
         self._on_removal: Callable[[UnitOfWork, str, str], None] = lambda _unit, _recording, _outcome: None
@@ -73,7 +76,7 @@ class GatewayReports:
             else:
                 self._recordings.break_within(unit, row.recording_id)
             if row.state is not SessionState.CLOSED:
-                self._close(unit, row, ended.reason, ended.ended_at, ended.exit_status)
+                self._close(unit, row, self._why(unit.session, row, ended.reason), ended.ended_at, ended.exit_status)
 
     def report(self, gateway: GatewayIdentity, report: Report) -> None:
         """What the gateway saw, into the trail, once for each number."""
@@ -149,6 +152,10 @@ class GatewayReports:
                     self._close_lost(unit, row, reason)
                     closed += 1
         return closed
+
+    def _why(self, session: Session, row: SessionRow, told: str) -> str:
+        device = self._devices.get_within(session, row.device_id)
+        return rules.end_reason(told, store.ordered_reason(row), device_is_trusted=device.state is DeviceState.TRUSTED)
 
     def _close_lost(self, unit: UnitOfWork, row: SessionRow, reason: str) -> None:
         self._recordings.break_within(unit, row.recording_id)

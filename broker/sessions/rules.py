@@ -25,6 +25,8 @@ PENDING_LIMIT: Final = timedelta(seconds=60)
 ANSWER_LIMIT: Final = timedelta(seconds=3)
 WORDS_CHARACTERS: Final = 200
 MESSAGE_CHARACTERS: Final = 500
+CLIENT_LEFT: Final = "client_left"
+DEVICE_NOT_TRUSTED: Final = "device_not_trusted"
 _REASON: Final = re.compile(r"[a-z][a-z0-9_.]{0,59}")
 
 
@@ -75,6 +77,19 @@ def check_live(state: SessionState) -> None:
     """Raises Conflict `sessions.not_live` unless the session is live."""
     if state is not SessionState.LIVE:
         raise errors.not_live(state.value)
+
+
+def end_reason(told: str, ordered: str | None, *, device_is_trusted: bool) -> str:
+    """Why a session ended, from what its gateway told and the end that was ordered, if any.
+
+    The firewall resets the connection of a device that is shut out before any order reaches the gateway, which then
+    knows only that its client is gone.
+    """
+    if told != CLIENT_LEFT:
+        return told
+    if ordered is not None:
+        return ordered
+    return told if device_is_trusted else DEVICE_NOT_TRUSTED
 
 
 def lost_because(record: SessionRecord, now: datetime) -> str | None:

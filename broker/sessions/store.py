@@ -191,6 +191,13 @@ def freeze_order(row: SessionRow) -> SessionOrder:
     )
 
 
+def ordered_reason(row: SessionRow) -> str | None:
+    """The reason with which a session is closed whose end was ordered; None when nobody ordered it."""
+    if row.end_order is None:
+        return None
+    return OrderKind.CUT.value if row.end_order == OrderKind.CUT.value else row.end_order_reason
+
+
 def end_order(row: SessionRow, now: datetime) -> SessionOrder:
     """The order that a session's gateway must have."""
     return SessionOrder(

@@ -290,6 +290,18 @@ def read_health(house: AnyHouse) -> m.HealthItem:
         firewall=m.FirewallItem(is_whole=house.firewall_is_whole, windows=2, ways=1),
         trail=m.TrailItem(last_seq=75, witnessed_seq=71, witnessed_at=now, records_behind=4),
         recordings=m.SpaceItem(free_bytes=7_300_000_000, size_bytes=64_000_000_000),
+        forecast=m.Forecast(
+            level="soon",
+            observed_days=41.5,
+            bytes_per_day=240_000_000,
+            kept_bytes=9_960_000_000,
+            free_bytes=7_300_000_000,
+            usable_bytes=4_100_000_000,
+            days_until_full=17,
+            full_at=stamp(house.now + timedelta(days=17)),
+            days_held=58,
+            keep_days=180,
+        ),
         certificates=[
             m.ExpiryItem(name="site root", ends_at=stamp(house.now + timedelta(days=3_000))),
             m.ExpiryItem(name="console", ends_at=stamp(house.now + timedelta(days=12))),

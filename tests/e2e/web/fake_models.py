@@ -326,6 +326,19 @@ class SpaceItem(Shape):
     size_bytes: int
 
 
+class Forecast(Shape):
+    level: str
+    observed_days: float
+    bytes_per_day: int
+    kept_bytes: int
+    free_bytes: int
+    usable_bytes: int
+    days_until_full: int | None
+    full_at: str | None
+    days_held: int | None
+    keep_days: int
+
+
 class ExpiryItem(Shape):
     name: str
     ends_at: str
@@ -340,6 +353,7 @@ class HealthItem(Shape):
     firewall: FirewallItem | None
     trail: TrailItem | None
     recordings: SpaceItem | None
+    forecast: Forecast | None
     certificates: list[ExpiryItem]
 
 
@@ -387,6 +401,8 @@ class Verification(Shape):
     checked_at: str
     first_bad: int | None = None
     kind: str | None = None
+    heads: int = 3
+    trail: str = "witnessed"
 
 
 class RecordingView(Shape):

@@ -316,7 +316,7 @@ def a_plant(folder: Path, database_url: str | None = None) -> Plant:
         unseal_public=unseal_public,
         trail=trail,
     )
-    reports = GatewayReports(database, clock, recordings)
+    reports = GatewayReports(database, clock, world.devices, recordings)
     live = LiveSessions(database, clock, orders=sessions.orders, grants=grants, targets=world.targets)
     Reactions(database)
     return Plant(

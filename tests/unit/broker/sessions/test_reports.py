@@ -2,6 +2,8 @@ import base64
 import os
 from datetime import timedelta
 
+import pytest
+
 from broker.identities.testing import NOON
 from broker.recordings.model import ClosedFacts, RecordingState
 from broker.sessions.model import Ended, GatewayIdentity, Report, ReportedEvent, SessionState
@@ -43,6 +45,24 @@ def test_an_end_without_recording_facts_leaves_the_recording_broken(plant: Plant
     session_id = _live(plant)
     plant.reports.ended(GATEWAY, "boot-1", 1, _ended(session_id, None))
     assert plant.codes().count("recordings.recording.broken") == 1
+
+
+def test_a_device_that_the_firewall_reset_did_not_leave(plant: Plant) -> None:
+    session_id = _live(plant)
+    plant.world.devices.suspend(plant.inviter.id, plant.laptop.device.id)
+    plant.reports.ended(GATEWAY, "boot-1", 1, _ended(session_id))
+    assert plant.sessions.get(session_id).record.end_reason == "device_not_trusted"
+
+
+@pytest.mark.parametrize(("cut", "reason"), [(False, "grant_revoked"), (True, "cut")])
+def test_an_ordered_end_keeps_its_reason_when_the_client_goes_first(plant: Plant, *, cut: bool, reason: str) -> None:
+    session_id = _live(plant)
+    if cut:
+        plant.live.cut(plant.approver.id, session_id, "Line 3 must run now")
+    else:
+        plant.sessions.order_end(session_id, "grant_revoked")
+    plant.reports.ended(GATEWAY, "boot-1", 1, _ended(session_id))
+    assert plant.sessions.get(session_id).record.end_reason == reason
 
 
 def test_an_end_before_the_lease_has_no_recording(plant: Plant) -> None:

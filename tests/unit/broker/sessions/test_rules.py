@@ -92,6 +92,23 @@ def test_a_session_is_lost_only_when_no_gateway_can_hold_it() -> None:
     assert rules.lost_because(replace(RECORD, state=SessionState.CLOSED), end) is None
 
 
+@pytest.mark.parametrize(
+    ("told", "ordered", "trusted", "reason"),
+    [
+        ("client_left", None, True, "client_left"),
+        ("client_left", None, False, "device_not_trusted"),
+        ("client_left", "grant_revoked", True, "grant_revoked"),
+        ("client_left", "cut", False, "cut"),
+        ("target_left", "grant_revoked", False, "target_left"),
+        ("recording_lost", None, False, "recording_lost"),
+    ],
+)
+def test_a_client_that_is_gone_left_for_the_reason_that_the_plant_had(
+    told: str, ordered: str | None, *, trusted: bool, reason: str
+) -> None:
+    assert rules.end_reason(told, ordered, device_is_trusted=trusted) == reason
+
+
 def test_an_order_is_unanswered_after_three_seconds_until_the_firewall_has_answered_it() -> None:
     ordered = replace(RECORD, state=SessionState.CLOSING, end_ordered_at=NOON)
     assert not rules.is_unanswered(ordered, NOON + timedelta(seconds=2))
