@@ -22,6 +22,7 @@ class Neighbour:
         self.path = path
         self.heard: list[dict[str, object]] = []
         self.has_roster = True
+        self.roster: dict[str, object] | None = None  # Nothing: the one device.
         self._is_control = is_control
         self._connections: list[socket.socket] = []
         self._listener = socket.socket(socket.AF_UNIX)
@@ -46,7 +47,7 @@ class Neighbour:
 
     def push(self) -> None:
         """Send the roster again."""
-        self.tell(a_roster())
+        self.tell(self.roster or a_roster())
 
     def tell(self, message: dict[str, object]) -> None:
         """Say something on the newest connection."""
@@ -69,7 +70,7 @@ class Neighbour:
         with connection:
             self._connections.append(connection)
             if self._is_control and self.has_roster:
-                connection.sendall(encode(a_roster()))
+                connection.sendall(encode(self.roster or a_roster()))
             while data := connection.recv(65_536):
                 for message in decoder.feed(data):
                     self.heard.append(message)
@@ -97,9 +98,18 @@ class Site:
         os.chown(self.state, UIDS["guard"], UIDS["guard"])
         self.control = Neighbour(lab.folder / "knock_link.sock", is_control=True)
         self.gateway = Neighbour(lab.folder / "knocks.sock", is_control=False)
-        self.doors = lab.listen(lab.broker, DOORS[1])
-        self.knock_sockets = [lab.keep(lab.inside(lab.broker, make)) for make in (_knock4, _knock6)]
+        self.bind()
         self.guard: subprocess.Popen[str] | None = None
+
+    def bind(self) -> None:
+        """What the supervisor binds before anything starts: the door and the knock ports."""
+        self.doors = self.lab.listen(self.lab.broker, DOORS[1])
+        self.knock_sockets = [self.lab.keep(self.lab.inside(self.lab.broker, make)) for make in (_knock4, _knock6)]
+
+    def unbind(self) -> None:
+        """Let the ports go, as when the whole product is stopped."""
+        for sock in (self.doors, *self.knock_sockets):
+            sock.close()
 
     def initialise(self) -> None:
         uid = str(UIDS["guard"])

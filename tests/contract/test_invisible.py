@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -220,7 +221,56 @@ def test_while_a_colleague_knocks_and_works_the_stranger_still_hears_nothing(
     assert to_nobody_but(heard, vendor) == []
 
 
-def test_with_guard_and_opener_dead_the_rules_stay_and_nothing_is_said(site: Site) -> None:
+def test_when_a_colleague_has_gone_nobody_at_his_address_hears_anything_either(site: Site) -> None:
+    stranger = Stranger(site)
+    for vendor, broker in ((VENDOR4, BROKER4), (VENDOR6, BROKER6)):
+        before = site.facts()
+        site.send(DEVICE.knock(stamp_ms=now_ms(), address=ip_address(vendor), ttl_seconds=1), vendor, broker)
+        site.control.wait_for("knock", before + 1)
+        with site.lab.dial(vendor, broker, DOORS[1]) as client, site.doors.accept()[0] as ours:
+            ours.sendall(b"done")
+            assert client.recv(10) == b"done"
+    time.sleep(1.2)
+    stranger.heard()
+    stranger.provoke()
+    for vendor, broker in ((VENDOR4, BROKER4), (VENDOR6, BROKER6)):
+        with pytest.raises(TimeoutError):
+            site.lab.dial(vendor, broker, DOORS[1], seconds=0.3)
+    time.sleep(2.5)
+    assert stranger.heard() == []
+
+
+def test_under_a_flood_a_colleague_gets_in_and_the_stranger_hears_nothing(site: Site) -> None:
+    """Junk as fast as this process sends it, of the right length, from the stranger's own addresses."""
+    stranger = Stranger(site)
+    over, sent = threading.Event(), [0]
+
+    def flood() -> None:
+        while not over.is_set():
+            stranger.send4(UDP, stranger.udp(4, KNOCK_PORT, os.urandom(192)))
+            stranger.send6(UDP, stranger.udp(6, KNOCK_PORT, os.urandom(192)))
+            sent[0] += 2
+
+    stranger.heard()
+    thread = threading.Thread(target=flood)
+    thread.start()
+    try:
+        for vendor, broker in ((VENDOR4, BROKER4), (VENDOR6, BROKER6)):
+            before = site.facts()
+            site.send(DEVICE.knock(stamp_ms=now_ms(), address=ip_address(vendor), ttl_seconds=1), vendor, broker)
+            site.control.wait_for("knock", before + 1)
+            site.lab.dial(vendor, broker, DOORS[1]).close()
+            site.doors.accept()[0].close()
+        stranger.provoke()
+        time.sleep(1.0)
+    finally:
+        over.set()
+        thread.join()
+    print(f"{sent[0]} datagrams of junk")
+    assert to_nobody_but(stranger.heard(), VENDOR4, VENDOR6) == []
+
+
+def test_with_guard_and_opener_dead_or_everything_stopped_the_rules_stay_and_nothing_is_said(site: Site) -> None:
     stranger = Stranger(site)
     site.stop_guard(kill=True)
     stranger.heard()
@@ -232,6 +282,12 @@ def test_with_guard_and_opener_dead_the_rules_stay_and_nothing_is_said(site: Sit
     stranger.provoke()
     time.sleep(2.5)
     assert stranger.heard() == []
+    # The whole product stopped: nothing is bound at any port.
+    site.unbind()
+    stranger.provoke()
+    time.sleep(2.5)
+    assert stranger.heard() == []
+    site.bind()
     site.lab.start_opener()
     site.start_guard()
 
