@@ -63,11 +63,8 @@ def causes(evidence: Evidence) -> Sequence[Cause]:
         "udp_blocked",
         Likelihood.POSSIBLE if known_here else Likelihood.LIKELY,
         tr("the network here blocks UDP to the site")
-        + (
-            tr(", or sends UDP and TCP out by different addresses; the site was never reached from it")
-            if evidence.same_network is False
-            else ""
-        ),
+        + ("" if known_here else tr(", or sends UDP and TCP out by different addresses"))
+        + (tr("; the site was never reached from it") if evidence.same_network is False else ""),
         tr("Try another network, for example a phone's; UDP {ports} must be let out", ports=ports)
         if ports
         else tr("Try another network"),

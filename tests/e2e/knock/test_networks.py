@@ -117,6 +117,7 @@ def test_udp_and_tcp_by_different_addresses_open_nothing_for_the_wrong_one_and_s
     with rules(lab, lab.vendor, split), pytest.raises(ClientError) as refused:
         lab.connect(knocker, site)
     assert refused.value.code == "no_answer"
+    assert "UDP and TCP out by different addresses" in refused.value.why
     # The site heard it: the host shows a knock that was accepted, for an address from which nobody came.
     assert lab.counters()["accepted"] > before
     facts = [one for one in lab.control.heard if one["type"] == "knock"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 import time
@@ -10,11 +11,11 @@ import time
 import pytest
 
 from deploy.demo import netns
-from deploy.demo.lab import BROKER_VENDOR_ADDRESS, VENDOR, VENDOR_ADDRESS
+from deploy.demo.lab import BROKER, BROKER_VENDOR_ADDRESS, VENDOR, VENDOR_ADDRESS
 from deploy.demo.people import LIN
 from deploy.demo.site import SSH_PORT, TLS_PORT
 from tests.e2e.site.street import StreetLab
-from tests.e2e.site.world import ADA, BEN, NAME, PROMPT, SECONDS, World, answers
+from tests.e2e.site.world import ADA, BEN, NAME, PROMPT, SECONDS, World, answers, wait_until
 
 pytestmark = pytest.mark.netns
 
@@ -51,6 +52,16 @@ class Neighbour:
                     one.sendall(b"SSH-2.0-neighbour\r\n" + bytes(64))
                 self.got += one.recv(4096)
             time.sleep(0.01)
+
+
+def open_doors(world: World) -> list[str]:
+    """The elements of the kernel's sets of open windows."""
+    elements = []
+    for name in ("open4", "open6"):
+        argv = ["nft", "-j", "list", "set", "inet", "sallyport", name]
+        (found,) = [one["set"] for one in json.loads(world.lab.run(BROKER, argv).stdout)["nftables"] if "set" in one]
+        elements += [str(element) for element in found.get("elem", [])]
+    return elements
 
 
 def test_two_vendors_behind_one_address_work_and_a_neighbour_gets_no_byte(world: World) -> None:
@@ -100,3 +111,30 @@ def test_revoking_one_device_ends_its_session_and_leaves_the_neighbours(world: W
         lin.post(f"/devices/{device_id}/resume")
         ben.type("exit\n")
         ben.wait()
+
+
+def test_while_a_session_runs_its_window_is_shut_for_the_neighbour(world: World) -> None:
+    with world.shell(ADA) as ada:
+        wait_until(lambda: not open_doors(world), "the windows of a session that is up are shut")
+        with Neighbour(world.lab) as neighbour:
+            time.sleep(2.0)
+        assert neighbour.handshakes == 0
+        assert answers(ada, "still-here")
+        ada.type("exit\n")
+        ada.wait()
+
+
+def test_a_suspended_device_stays_out_after_the_death_of_every_process(world: World) -> None:
+    lin, device_id = world.console(LIN), world.device_of(ADA)
+    assert world.ssh(ADA, "true").returncode == 0
+    lin.post(f"/devices/{device_id}/suspend")
+    try:
+        for names in (("guard", "opener"), ("gateway", "control")):
+            for name in names:
+                world.processes.wait_for_another(name, world.processes.kill(name))
+            world.all_is_well()
+            assert world.lets_nobody_in(ADA), f"after the death of {names}"
+            assert world.ssh(BEN, "true").returncode == 0
+    finally:
+        lin.post(f"/devices/{device_id}/resume")
+    wait_until(lambda: world.ssh(ADA, "true").returncode == 0, "who is let in again comes in")

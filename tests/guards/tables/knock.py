@@ -30,6 +30,10 @@ GUARDS = (
         tests=(
             f"{_INVISIBLE}::test_a_stranger_hears_nothing_whatever_is_tried",
             f"{_INVISIBLE}::test_a_host_that_gets_an_address_does_not_report_its_groups",
+            f"{_INVISIBLE}::test_while_a_colleague_knocks_and_works_the_stranger_still_hears_nothing",
+            f"{_INVISIBLE}::test_when_a_colleague_has_gone_nobody_at_his_address_hears_anything_either",
+            f"{_INVISIBLE}::test_under_a_flood_a_colleague_gets_in_and_the_stranger_hears_nothing",
+            f"{_INVISIBLE}::test_with_guard_and_opener_dead_or_everything_stopped_the_rules_stay_and_nothing_is_said",
         ),
     ),
     Guard(

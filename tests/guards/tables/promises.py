@@ -56,7 +56,11 @@ GUARDS = (
         file="spa_knock/guard/rules.py",
         text="    if not _address_fits(body, device, source):",
         without="    if not source:",
-        tests=(f"{_KNOCK}::test_a_stolen_knock_that_names_its_address_is_useless_elsewhere",),
+        tests=(
+            f"{_KNOCK}::test_a_stolen_knock_that_names_its_address_is_useless_elsewhere",
+            "tests/contract/test_knock_verdicts.py"
+            "::test_a_knock_stolen_before_it_arrived_is_useless_elsewhere_and_still_works_for_its_owner",
+        ),
     ),
     Guard(
         promise="an expired roster accepts nobody",

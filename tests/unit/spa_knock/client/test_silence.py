@@ -7,10 +7,6 @@ import pytest
 from spa_knock.client.silence import Evidence, Likelihood, causes, silence
 
 
-def codes(**evidence: object) -> list[str]:
-    return [cause.code for cause in causes(Evidence(**evidence))]  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize(
     ("evidence", "code", "words"),
     [
@@ -31,7 +27,15 @@ def test_what_is_certain_is_the_whole_answer(evidence: dict[str, object], code: 
 
 
 def test_a_network_from_which_the_site_was_just_reached_points_at_the_site() -> None:
-    assert codes(reached_ago_seconds=60.0, same_network=True)[0] == "not_accepted"
+    first, *others = causes(Evidence(reached_ago_seconds=60.0, same_network=True))
+    assert first.code == "not_accepted"
+    assert not any("different addresses" in cause.why for cause in others)
+
+
+def test_a_client_that_never_came_through_is_told_of_ways_that_differ() -> None:
+    (udp,) = [cause for cause in causes(Evidence()) if cause.code == "udp_blocked"]
+    assert "different addresses" in udp.why
+    assert "never reached" not in udp.why
 
 
 def test_a_new_network_points_at_itself() -> None:
