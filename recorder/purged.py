@@ -46,7 +46,8 @@ def leave_tombstone(recording: Path, line: bytes) -> None:
 def remove_file(recording: Path) -> bool:
     """Take a recording's file away, for good once this returns; whether it was there. Raises OSError.
 
-    The one place where this product removes a recording. The caller has left its tombstone.
+    The one place where this product removes a recording. The caller has left its tombstone, or has a receipt of
+    a verified copy elsewhere.
     """
     try:
         recording.unlink()

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from broker.app import console_client
+from broker.app import console_client, keys, settings
+from broker.app.cli import DEFAULT_CONFIG
 from broker.app.errors import CommandError
 from recorder.errors import DamagedRecordingError
 from recorder.masking import open_part
@@ -36,6 +37,17 @@ def auditor_key(
     _write_new(output, private.hex() + "\n", 0o600)
     print(f"{output}: keep this file offline; the other auditor has another one.")
     print(f"public key: {public.hex()}")
+
+
+@app.command("receipt-key")
+def receipt_key(
+    config: Annotated[Path, typer.Option("--config", help="The site's settings file.")] = DEFAULT_CONFIG,
+) -> None:
+    """Make the archive's key for receipts, for a site that is older than its object store or was restored."""
+    if os.geteuid() != 0:
+        raise CommandError("the key is given to the archive's user: run it as root")
+    made = keys.make_receipt_key(settings.load(config))
+    print("The archive has a new key: restart it." if made else "The archive has its key already.")
 
 
 @app.command("unmask")

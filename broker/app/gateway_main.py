@@ -34,6 +34,7 @@ def configuration(settings: Settings) -> GatewayConfig:
         device_ca_file=layout.device_authority,
         evidence_key_file=layout.gateway / "evidence.key",
         tombstone_key_file=layout.checkpoint_public,
+        receipt_key_file=layout.receipts_public if settings.object_store.is_used else None,
         tls=tuple(sockets.pop("tls")),
         knocks=tuple(sockets.pop("knocks")),
         cut=tuple(sockets.pop("cut", ())),

@@ -28,6 +28,7 @@ _ROOT_DAYS: Final = 3650
 _LEAF_DAYS: Final = 397
 _BACKDATE: Final = timedelta(hours=1)
 KEY_ENCRYPTION_KEY: Final = "key-encryption.key"
+RECEIPT_KEY: Final = "receipts.key"
 
 
 class AlreadyInitialised(Exception):
@@ -143,7 +144,27 @@ def initialise(settings: Settings, now: datetime, *, give_away: bool = True) -> 
     _publish(layout.device_authority, _certificate(device_authority))
     _publish(layout.user_authority, user_authority.export_public_key())
     _publish(layout.host_authority, host_authority.export_public_key())
+    make_receipt_key(settings, give_away=give_away)
     _publish(layout.site_root, _certificate(root))
+
+
+def make_receipt_key(settings: Settings, *, give_away: bool = True) -> bool:
+    """Make the key that signs the archive's receipts unless there is one; whether it was made.
+
+    A backup has none: a restored site makes another, and the gateway then believes only the new one.
+    """
+    layout = Layout.of(settings)
+    if layout.receipts_public.exists() and (layout.archive / RECEIPT_KEY).exists():
+        return False
+    layout.archive.mkdir(mode=0o700, parents=True, exist_ok=True)
+    owner = settings.users.archive if give_away else None
+    if owner is not None:
+        os.chown(layout.archive, owner, owner)
+    key = ed25519.Ed25519PrivateKey.generate()
+    (layout.archive / RECEIPT_KEY).unlink(missing_ok=True)  # of a start that was killed
+    _write(layout.archive / RECEIPT_KEY, _pem(key), owner)
+    _publish(layout.receipts_public, _public_pem(key))
+    return True
 
 
 def server_pair(

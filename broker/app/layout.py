@@ -58,6 +58,11 @@ class Layout:
         return self.state / "guard"
 
     @property
+    def archive(self) -> Path:
+        """The key with which the archive signs receipts of copies that it verified."""
+        return self.state / "archive"
+
+    @property
     def recordings(self) -> Path:
         """Recordings: the gateway writes, control reads."""
         return self.state / "recordings"
@@ -102,6 +107,11 @@ class Layout:
         """The public key with which the gateway marks broken recordings."""
         return self.public / "evidence.pem"
 
+    @property
+    def receipts_public(self) -> Path:
+        """The public key of the archive's receipts; the gateway lets a recording's file go for nothing else."""
+        return self.public / "receipts.pem"
+
     def socket(self, name: str) -> Path:
         """The path of a Unix socket."""
         return self.run / f"{name}.sock"
@@ -124,6 +134,7 @@ class Layout:
             Folder(self.control, users.control, users.control, 0o700),
             Folder(self.gateway, users.gateway, users.gateway, 0o700),
             Folder(self.guard, users.guard, users.guard, 0o700),
+            Folder(self.archive, users.archive, users.archive, 0o700),
             Folder(self.recordings, users.gateway, users.control, 0o2750),
             Folder(self.witness, users.control, users.control, 0o700),
             Folder(self.run, 0, 0, 0o755),

@@ -1,4 +1,4 @@
-"""What the four processes are: command line, user id, capabilities, and the sockets that are bound for each.
+"""What the processes are: command line, user id, capabilities, and the sockets that are bound for each.
 
 Standard library only: root runs this, as supervisor or for one process alone.
 """
@@ -76,7 +76,15 @@ def opener_configuration(settings: Settings) -> dict[str, object]:
             "control": settings.users.control,
         },
         "max_open_seconds": 30,
+        **_object_store(settings),
     }
+
+
+def _object_store(settings: Settings) -> dict[str, object]:
+    if not settings.object_store.is_used:
+        return {}
+    address, port = settings.object_store.target
+    return {"archive": {"uid": settings.users.archive, "address": address, "port": port}}
 
 
 def programs(settings: Settings, config_path: Path, layout: Layout) -> tuple[Program, ...]:
@@ -153,7 +161,15 @@ def plans(settings: Settings, config_path: Path, layout: Layout) -> tuple[Plan, 
             ),
             knocks,
         ),
+        *_archive(settings, config_path, local("archive", users.control)),
     )
+
+
+def _archive(settings: Settings, config_path: Path, socket_for_control: Binding) -> tuple[Plan, ...]:
+    if not settings.object_store.is_used:
+        return ()
+    argv = (sys.executable, "-m", "broker.app.archive_main", "--config", str(config_path))
+    return (Plan("archive", settings.users.archive, argv, (("archive", socket_for_control),)),)
 
 
 def _bound_socket(host: str, port: int, kind: socket.SocketKind) -> socket.socket:

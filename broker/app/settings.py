@@ -12,10 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 _DATABASES = ("sqlite:////", "postgresql+psycopg://")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_WORD = re.compile(r"[!-~]{1,128}")
+_PREFIX = re.compile(r"(?:(?!\.{1,2}/)[A-Za-z0-9._-]{1,64}/){0,8}")
+_LOCK = re.compile(r"compliance|governance")
 _PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
 LEAST_KEEP_DAYS = 180
 MOST_KEEP_DAYS = 36_500
@@ -67,12 +71,13 @@ class PlantFaceSection:
 
 @dataclass(frozen=True, kw_only=True)
 class UsersSection:
-    """The four unprivileged user ids; they need no entry in the password file."""
+    """The five unprivileged user ids; they need no entry in the password file."""
 
     opener: int = _setting("firewall writer", 61184)
     guard: int = _setting("knock judge", 61185)
     gateway: int = _setting("sessions", 61186)
     control: int = _setting("database, policy, console", 61187)
+    archive: int = _setting("object store", 61188)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +104,35 @@ class RecordingsSection:
     )
     keep_days: int = _setting("recordings are kept this long after their end, at least 180 days", 180)
     hold_when_full: bool = _setting("a session that finds no room waits for it instead of ending", default=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectStoreSection:
+    """The bucket that keeps recordings under Object Lock; without an endpoint they stay on this machine."""
+
+    endpoint: str = _setting("https://HOST[:PORT] of the S3 service; empty means none", "")
+    address: str = _setting("IP address of that host, when it is a name; the firewall lets nothing else through", "")
+    allow_http: bool = _setting("take http:// as well: for tests alone", default=False)
+    region: str = _setting("the service's name of its region", "us-east-1")
+    bucket: str = _setting("bucket with versions and Object Lock", "")
+    prefix: str = _setting("what every object's name begins with, like plant-1/", "")
+    access_key_id: str = _setting("whose secret lies in secret_file", "")
+    secret_file: str = _setting("file with the secret access key, readable by the archive's user alone", "")
+    ca_file: str = _setting("authorities of the endpoint's certificate; empty means the system's", "")
+    lock_mode: str = _setting("Object Lock: compliance or governance", "compliance")
+    lock_days: int = _setting("each object is locked for so long, at least 180 days", 180)
+    keep_local_days: int = _setting("a recording stays here too for so long after its copy was verified", 7)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether there is a store of objects."""
+        return bool(self.endpoint)
+
+    @property
+    def target(self) -> tuple[str, int]:
+        """The address and TCP port of the endpoint."""
+        parts = urlsplit(self.endpoint)
+        return self.address or parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +166,7 @@ class Settings:
     users: UsersSection = field(default_factory=UsersSection)
     limits: LimitsSection = field(default_factory=LimitsSection)
     recordings: RecordingsSection = field(default_factory=RecordingsSection)
+    object_store: ObjectStoreSection = field(default_factory=ObjectStoreSection)
     evidence: EvidenceSection = field(default_factory=EvidenceSection)
     boundary: BoundarySection = field(default_factory=BoundarySection)
     metrics: MetricsSection = field(default_factory=MetricsSection)
@@ -147,6 +182,7 @@ class Settings:
             if not Path(path).is_absolute():
                 raise SettingsError(f"{key}: an absolute path is needed, not {path!r}")
         _check_recordings(self.recordings)
+        _check_object_store(self.object_store)
         if self.evidence.witness_file and not Path(self.evidence.witness_file).is_absolute():
             raise SettingsError(
                 f"evidence.witness_file: an absolute path is needed, not {self.evidence.witness_file!r}"
@@ -174,7 +210,7 @@ class Settings:
             raise SettingsError("plant_face.host_ports: at most 15 ports, each once, without the console's own")
         users = dataclasses.astuple(self.users)
         if len(set(users)) != len(users) or 0 in users:
-            raise SettingsError("users: four different ids, none of them 0")
+            raise SettingsError("users: five different ids, none of them 0")
 
 
 def _check_recordings(section: RecordingsSection) -> None:
@@ -198,6 +234,56 @@ def _check_recordings(section: RecordingsSection) -> None:
             "recordings.unmask_keys: none, or two different keys of 64 hexadecimal digits "
             "('sallyport evidence auditor-key' makes one)"
         )
+
+
+def _check_object_store(section: ObjectStoreSection) -> None:
+    if not section.is_used:
+        if section != ObjectStoreSection():
+            raise SettingsError("object_store.endpoint is missing: the section's other keys say nothing without it")
+        return
+    parts = _endpoint(section)
+    if section.address:
+        _check_address("object_store.address", section.address)
+    try:
+        named = str(ipaddress.ip_address(parts.hostname or ""))
+    except ValueError:
+        named = ""
+    if (named or section.address) == "" or (named and section.address not in ("", named)):
+        raise SettingsError(
+            "object_store.address: the IP address of the endpoint's host is needed, because nothing asks a name server"
+        )
+    for key, value, shape, words in (
+        ("bucket", section.bucket, _BUCKET, "3 to 63 small letters, digits, '.' and '-'"),
+        ("region", section.region, _WORD, "one word"),
+        ("access_key_id", section.access_key_id, _WORD, "one word"),
+        ("prefix", section.prefix, _PREFIX, "nothing, or names that each end with '/'"),
+        ("lock_mode", section.lock_mode, _LOCK, "compliance or governance"),
+    ):
+        if not shape.fullmatch(value):
+            raise SettingsError(f"object_store.{key}: {words}, not {value!r}")
+    for key, path in (("secret_file", section.secret_file), ("ca_file", section.ca_file or "/")):
+        if not Path(path).is_absolute():
+            raise SettingsError(f"object_store.{key}: an absolute path is needed, not {path!r}")
+    if not LEAST_KEEP_DAYS <= section.lock_days <= MOST_KEEP_DAYS:
+        raise SettingsError(
+            f"object_store.lock_days: {LEAST_KEEP_DAYS} to {MOST_KEEP_DAYS}, not {section.lock_days}: "
+            f"no object may be destroyed before {LEAST_KEEP_DAYS} days have passed"
+        )
+    if not 0 <= section.keep_local_days <= MOST_KEEP_DAYS:
+        raise SettingsError(f"object_store.keep_local_days: 0 to {MOST_KEEP_DAYS}, not {section.keep_local_days}")
+
+
+def _endpoint(section: ObjectStoreSection) -> SplitResult:
+    parts = urlsplit(section.endpoint)
+    try:
+        port_fits = parts.port is None or parts.port > 0
+    except ValueError:
+        port_fits = False
+    if not parts.hostname or not port_fits or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+        raise SettingsError(f"object_store.endpoint: https://HOST[:PORT] is needed, not {section.endpoint!r}")
+    if parts.scheme != "https" and not (parts.scheme == "http" and section.allow_http):
+        raise SettingsError("object_store.endpoint: it begins with https://; http:// needs allow_http, for tests")
+    return parts
 
 
 def _check_database(url: str) -> None:

@@ -16,6 +16,7 @@ _PROGRAMS: Final = "/opt/sallyport/bin"
 _STATE: Final = "/var/lib/sallyport"
 _RUN: Final = "/run/sallyport"
 _CONFIG: Final = "/etc/sallyport/sallyport.toml"
+_ARCHIVE: Final = "sallyport-archive."
 _USER_LINE: Final = re.compile(r"^u sallyport-(\w+)(\s+)\d+ ", re.MULTILINE)
 # Neither blanks nor '%' (a specifier) nor quotes, so that a path means the same in a unit as in the settings.
 _PLAIN_PATH: Final = re.compile(r"/[A-Za-z0-9._/-]+")
@@ -52,6 +53,7 @@ def rendered(settings: Settings, config: Path, programs: Path | None = None) -> 
     files = {
         f"systemd/{path.relative_to(source)}": _with_paths(path.read_text(encoding="utf-8"), replaced, run.name)
         for path in sorted((source / "system").iterdir())
+        if settings.object_store.is_used or not path.name.startswith(_ARCHIVE)
     }
     users = _with_users((source / "sysusers.d" / "sallyport.conf").read_text(encoding="utf-8"), settings)
     return {**files, **_drop_ins(settings), "sysusers.d/sallyport.conf": users}
@@ -98,6 +100,10 @@ def _drop_ins(settings: Settings) -> dict[str, str]:
     if witness:
         folder = _plain(str(Path(witness).parent))
         drop_ins["systemd/system/sallyport-control.service.d/10-site.conf"] = f"[Service]\nReadWritePaths={folder}\n"
+    if settings.object_store.is_used:
+        address, _ = settings.object_store.target
+        lines = ["[Service]", f"IPAddressAllow={address}", ""]
+        drop_ins[f"systemd/system/{_ARCHIVE}service.d/10-site.conf"] = "\n".join(lines)
     return drop_ins
 
 

@@ -153,14 +153,17 @@ class Authority:
         on_change: Callable[[bool], None],
         on_probe: Callable[[ProbeOrder], None] = lambda order: None,
         on_removal: Callable[[bytes], None] = lambda line: None,
+        on_release: Callable[[bytes], None] = lambda line: None,
     ) -> None:
         """`on_order` says whether it knew the session; `on_change` is told when control is lost (False) and back;
-        `on_probe` gets the connections to be tested, `on_removal` tombstones of recordings to be removed."""
+        `on_probe` gets the connections to be tested, `on_removal` tombstones of recordings to be removed,
+        `on_release` receipts of copies whose files may go."""
         self._spool = spool
         self._boot_id = boot_id
         self._on_order = on_order
         self._on_probe = on_probe
         self._on_removal = on_removal
+        self._on_release = on_release
         self._early: OrderedDict[str, Order] = OrderedDict()
         self._pending = asyncio.Event()
         self._link = LocalLink(
@@ -338,6 +341,9 @@ class Authority:
                 return
             if message.get("order") == "remove":
                 self._on_removal(text(message, "tombstone").encode())
+                return
+            if message.get("order") == "release":
+                self._on_release(text(message, "receipt").encode())
                 return
             order = Order(
                 OrderKind(str(message.get("order"))),

@@ -26,6 +26,7 @@ from broker.gateway.permits import Admission, Denial
 from broker.gateway.probing import Probes
 from broker.gateway.recording_care import RecordingCare
 from broker.gateway.recording_room import RecordingRoom
+from broker.gateway.releasing import Releasing
 from broker.gateway.removing import Removing
 from broker.gateway.spec import ProtocolSpec
 from broker.gateway.spool import Spool
@@ -47,8 +48,8 @@ class GatewayConfig:
     `tls`: listening sockets of the vendor face; `protocols`: those of each protocol by its name (`{"ssh": …}`);
     `knocks`: Unix listeners for the guard, whose uid is `guard_uid` (None = any, for tests); `cut`: those for root
     (`cutter_uid`) to end sessions without control. Without `opener_socket` flows are neither marked nor windows shut:
-    for tests. Without `tombstone_key_file` (the site's public checkpoint key) no recording is ever removed. The host
-    key and certificate are OpenSSH files.
+    for tests. Without `tombstone_key_file` (the site's public checkpoint key) no recording is ever removed, and without
+    `receipt_key_file` (the archive's) none is let go for its copy. The host key and certificate are OpenSSH files.
     """
 
     authority_socket: Path
@@ -67,6 +68,7 @@ class GatewayConfig:
     cut: tuple[socket.socket, ...] = ()
     opener_socket: Path | None = None
     tombstone_key_file: Path | None = None
+    receipt_key_file: Path | None = None
     guard_uid: int | None = None
     cutter_uid: int = 0
     worker: str = "gateway-1"
@@ -257,6 +259,7 @@ class Gateway:
             on_change=self.sessions.control_changed,
             on_probe=probes.begin,
             on_removal=lambda line: removing.begin(line),
+            on_release=lambda line: releasing.begin(line),
         )
         evidence = Evidence.load(config.evidence_key_file)
 
@@ -266,6 +269,7 @@ class Gateway:
         removing = Removing(
             config.recordings_dir, config.tombstone_key_file, report, lambda: time.time_ns() // 1_000_000
         )
+        releasing = Releasing(config.recordings_dir, config.receipt_key_file, report)
         self.sessions.room = RecordingRoom(config.recordings_dir, config.care, report)
         for lost in evidence.mark_left_over(config.recordings_dir):
             authority.ended(lost.session_id, "gateway_crashed", lost.recording, None)
@@ -283,6 +287,7 @@ class Gateway:
                 tasks.create_task(self.sessions.watching.run())
                 tasks.create_task(probes.run())
                 tasks.create_task(removing.run())
+                tasks.create_task(releasing.run())
                 tasks.create_task(self.sessions.tick())
                 tasks.create_task(self.sessions.room.run())
                 for door in doors:

@@ -134,6 +134,13 @@ class AuthorityServer:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._send_to, worker, messages.removal_order(tombstone))
 
+    def order_release(self, worker: str, receipt: bytes) -> None:
+        """Have a worker let a copied recording's file go; from any thread. Lost as `order_removal`."""
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._send_to, worker, messages.release_order(receipt))
+
     def _send_order(self, order: SessionOrder) -> None:
         self._send_to(order.worker, messages.order(order))
 

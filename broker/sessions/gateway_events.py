@@ -22,6 +22,7 @@ RECORDING_HEALTH: Final = {
 """What an event makes of the recording health that a session shows."""
 
 REMOVAL: Final = "recordings.recording.removal"
+RELEASE: Final = "recordings.copy.release"
 PROBED: Final = "gateway.target.probed"
 _NOT_AUDITED: Final = frozenset({"session.command.entered", "session.channel.opened"})
 _COMMAND_CHARACTERS: Final = 2000
@@ -135,7 +136,7 @@ def anchor_of(event: ReportedEvent) -> Head | None:
 
 
 def removal_of(event: ReportedEvent) -> tuple[str, str]:
-    """The recording of a removal, and what became of it."""
+    """The recording of a removal or release, and what became of it."""
     return _text(event.params, "recording_id", 40), _text(event.params, "outcome", 80)
 
 

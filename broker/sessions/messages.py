@@ -240,6 +240,11 @@ def removal_order(tombstone: bytes) -> Message:
     return {"type": "order", "order": "remove", "tombstone": tombstone.decode()}
 
 
+def release_order(receipt: bytes) -> Message:
+    """An order to let the file of a recording go whose verified copy this receipt is of."""
+    return {"type": "order", "order": "release", "receipt": receipt.decode()}
+
+
 def _permit(permit: Permit) -> Message:
     return {
         "permit_id": permit.permit_id,

@@ -21,6 +21,7 @@ from broker.sessions.gateway_events import (
     BLOCKED,
     PROBED,
     RECORDING_HEALTH,
+    RELEASE,
     REMOVAL,
     anchor_of,
     audit_event,
@@ -53,6 +54,7 @@ class GatewayReports:
         self._recordings = recordings
         self._on_probe: Callable[[ReportedEvent], None] = lambda _: None
         self._on_removal: Callable[[UnitOfWork, str, str], None] = lambda _unit, _recording, _outcome: None
+        self._on_release: Callable[[UnitOfWork, str, str], None] = lambda _unit, _recording, _outcome: None
 
     def on_probe(self, take: Callable[[ReportedEvent], None]) -> None:
         """Have the answers of connection tests passed to this, each once, when they are in the trail."""
@@ -61,6 +63,10 @@ class GatewayReports:
     def on_removal(self, take: Callable[[UnitOfWork, str, str], None]) -> None:
         """Have what became of removals passed to this, in the report's transaction: recording and outcome."""
         self._on_removal = take
+
+    def on_release(self, take: Callable[[UnitOfWork, str, str], None]) -> None:
+        """Have what became of copied recordings' files passed to this, as `on_removal`."""
+        self._on_release = take
 
     def ended(self, gateway: GatewayIdentity, boot_id: str, seq: int, ended: Ended) -> None:
         """A session is over, as the gateway says; taken once, whatever was known of it before."""
@@ -93,6 +99,9 @@ class GatewayReports:
                         continue
                 if event.code == REMOVAL:
                     self._on_removal(unit, *removal_of(event))
+                    continue
+                if event.code == RELEASE:
+                    self._on_release(unit, *removal_of(event))
                     continue
                 audited = audit_event(event, session_id, person_id, gateway.worker)
                 if audited is not None:

@@ -28,6 +28,14 @@ class Stored:
     version: str = ""
 
 
+class Readable(Protocol):
+    """What a recording is read through."""
+
+    def read(self, stored: Stored, start: int, count: int) -> bytes:
+        """At most `count` bytes from `start` on; empty at the end and only there. Raises `StoreError`."""
+        ...
+
+
 class RecordingStore(Protocol):
     """Every method raises `StoreError`; a store that does not answer says so within a bounded time.
 
@@ -61,7 +69,7 @@ class RecordingStore(Protocol):
         ...
 
 
-def opened(store: RecordingStore, stored: Stored) -> BinaryIO:
+def opened(store: Readable, stored: Stored) -> BinaryIO:
     """These bytes as a stream that can be sought; it holds about a window of them in memory.
 
     Reading raises `StoreError` when the store fails: never does a failure look like the end of a recording.
@@ -70,7 +78,7 @@ def opened(store: RecordingStore, stored: Stored) -> BinaryIO:
 
 
 class _Ranges(io.RawIOBase):
-    def __init__(self, store: RecordingStore, stored: Stored) -> None:
+    def __init__(self, store: Readable, stored: Stored) -> None:
         self._store = store
         self._stored = stored
         self._at = 0

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TypeVar
 
 from spa_knock.opener.errors import ConfigError
@@ -62,6 +62,15 @@ class Management:
 
 
 @dataclass(frozen=True, slots=True)
+class Archive:
+    """The process that speaks to the store of objects: its user id, and the one endpoint that it may reach."""
+
+    uid: int
+    address: IPv4Address | IPv6Address
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """What root decided. doors: TCP port by door number. max_open_seconds: 1..30."""
 
@@ -72,6 +81,7 @@ class Config:
     management: tuple[Management, ...]
     uids: Uids
     max_open_seconds: int = field(default=MAX_OPEN_SECONDS)
+    archive: Archive | None = None
 
 
 def parse_config(text: str) -> Config:
@@ -84,7 +94,7 @@ def parse_config(text: str) -> Config:
         fields,
         "configuration",
         {"table", "vendor_interfaces", "doors", "knock_ports", "management", "uids"},
-        optional={"max_open_seconds"},
+        optional={"max_open_seconds", "archive"},
     )
     vendor_interfaces = _distinct(
         [_interface(item, "vendor_interfaces") for item in _list(top["vendor_interfaces"], "vendor_interfaces")],
@@ -102,17 +112,34 @@ def parse_config(text: str) -> Config:
     knock_ports = _ports(top["knock_ports"], "knock_ports")
     if not knock_ports:
         raise ConfigError("knock_ports is empty")
+    uids = _uids(top["uids"])
     return Config(
         table=table,
         vendor_interfaces=vendor_interfaces,
         doors=_doors(top["doors"]),
         knock_ports=knock_ports,
         management=management,
-        uids=_uids(top["uids"]),
+        uids=uids,
         max_open_seconds=_integer(
             top.get("max_open_seconds", MAX_OPEN_SECONDS), "max_open_seconds", 1, MAX_OPEN_SECONDS
         ),
+        archive=_archive(top["archive"], uids) if "archive" in top else None,
     )
+
+
+def _archive(value: object, uids: Uids) -> Archive:
+    fields = _object(value, "archive", {"uid", "address", "port"})
+    uid = _integer(fields["uid"], "archive.uid", 1, (1 << 32) - 2)
+    if uid in (uids.opener, uids.guard, uids.gateway, uids.control):
+        raise ConfigError("archive.uid is another process's: only a process of its own reaches the store of objects")
+    address = fields["address"]
+    try:
+        parsed = ip_address(address) if isinstance(address, str) else None
+    except ValueError:
+        parsed = None
+    if parsed is None or parsed.is_unspecified or parsed.is_multicast:
+        raise ConfigError("archive.address is no address of a host")
+    return Archive(uid, parsed, _integer(fields["port"], "archive.port", 1, 0xFFFF))
 
 
 def _doors(value: object) -> Mapping[int, int]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from spa_knock.opener.config import Config, Management, Network
+from spa_knock.opener.config import Archive, Config, Management, Network
 
 SET_SIZE = 65_536
 KNOCK_UDP_LENGTH = 200
@@ -165,14 +165,17 @@ def _management(entry: Management) -> list[str]:
 
 def _outgoing(config: Config, vendor: str) -> list[str]:
     uids = config.uids
-    ours = _braced((uids.opener, uids.guard, uids.gateway, uids.control))
+    archive = config.archive
+    others = () if archive is None else (archive.uid,)
+    ours = _braced((uids.opener, uids.guard, uids.gateway, uids.control, *others))
     # Control may reach a database on this host; the others have no business on loopback either.
-    lonely = f'oifname "lo" ct state new meta skuid {_braced((uids.opener, uids.guard, uids.gateway))}'
+    lonely = f'oifname "lo" ct state new meta skuid {_braced((uids.opener, uids.guard, uids.gateway, *others))}'
     opening = f"meta skuid {uids.gateway} tcp flags & (fin | syn | rst | ack) == syn ct state new"
     leased = f"ct mark set {EGRESS_MARK:#x} accept"
     refuse = _counted(Counter.EGRESS_REFUSED)
     administrators = _braced({port for entry in config.management for port in entry.tcp_ports} or {22})
     return [
+        *([] if archive is None else [_to_object_store(archive)]),
         f"{opening} ip daddr . tcp dport @egress4 {leased}",
         f"{opening} ip6 daddr . tcp dport @egress6 {leased}",
         f"{lonely} meta l4proto tcp {refuse} reject with tcp reset",
@@ -201,6 +204,11 @@ def _outgoing(config: Config, vendor: str) -> list[str]:
         f"meta skuid {ours} meta l4proto tcp {refuse} reject with tcp reset",
         f"meta skuid {ours} {refuse} drop",
     ]
+
+
+def _to_object_store(archive: Archive) -> str:
+    family = "ip" if archive.address.version == 4 else "ip6"
+    return f"meta skuid {archive.uid} {family} daddr {archive.address} tcp dport {archive.port} accept"
 
 
 def _counted(counter: Counter) -> str:

@@ -65,3 +65,19 @@ def test_an_auditor_hands_in_the_own_part_and_never_the_key(tmp_path: Path, monk
     assert CliRunner().invoke(app, ["evidence", "unmask", "rec_1", "--key", str(tmp_path / "key")]).exit_code == 1
     (tmp_path / "key").write_text("no key")
     assert CliRunner().invoke(app, ["evidence", "unmask", "rec_1", "--key", str(tmp_path / "key")]).exit_code == 1
+
+
+def test_the_archives_key_is_made_once(tmp_path: Path) -> None:
+    config = tmp_path / "site.toml"
+    config.write_text(
+        f'[site]\nname = "demo"\nstate_dir = "{tmp_path}/state"\n'
+        '[vendor_face]\nhost = "203.0.113.10"\ninterface = "out0"\n'
+        '[plant_face]\nhost = "10.20.0.10"\ninterface = "mgmt0"\nnetworks = ["10.30.0.0/24"]\n'
+    )
+    (tmp_path / "state" / "public").mkdir(parents=True)
+    done = [CliRunner().invoke(app, ["evidence", "receipt-key", "--config", str(config)]) for _ in range(2)]
+    if os.geteuid() != 0:
+        assert [one.exit_code for one in done] == [1, 1]
+        return
+    assert ["new key" in one.output for one in done] == [True, False]
+    assert (tmp_path / "state" / "archive" / "receipts.key").stat().st_uid == 61188

@@ -61,3 +61,22 @@ def test_a_local_socket_belongs_to_its_peer_alone(tmp_path: Path) -> None:
     with plans._unix_listener(tmp_path / "x.sock", 61185) as sock:
         found = Path(sock.getsockname()).stat()
     assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (61185, 61185, 0o600)
+
+
+def test_an_object_store_has_a_process_of_its_own_and_one_way_in_the_firewall() -> None:
+    store = {
+        "endpoint": "https://10.20.0.50:9000",
+        "bucket": "recordings",
+        "access_key_id": "AKEXAMPLE",
+        "secret_file": "/etc/sallyport/object-store.secret",
+    }
+    settings = dataclasses.replace(_SETTINGS, object_store=dataclasses.replace(_SETTINGS.object_store, **store))
+    assert plans.opener_configuration(settings)["archive"] == {"uid": 61188, "address": "10.20.0.50", "port": 9000}
+    last = plans.plans(settings, Path("/etc/sallyport.toml"), Layout.of(settings))[-1]
+    assert (last.name, last.uid, last.capabilities, [name for name, _ in last.sockets]) == (
+        "archive",
+        61188,
+        (),
+        ["archive"],
+    )
+    assert "archive" not in plans.opener_configuration(_SETTINGS)

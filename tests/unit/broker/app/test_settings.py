@@ -56,7 +56,7 @@ def test_the_shortest_file_gets_the_defaults() -> None:
         (_with("recordings", keep_days=179), "recordings.keep_days: 180 to 36500, not 179"),
         (_with("recordings", keep_days=0), "no recording is destroyed before 180 days"),
         (_with("recordings", keep_days=-1), "recordings.keep_days"),
-        (_with("users", guard=61184), "four different ids"),
+        (_with("users", guard=61184), "five different ids"),
         ({"site": {"name": "x"}}, "vendor_face.host is missing"),
         ({**_DOCUMENT, "site": 3}, r"\[site\] must be a section"),
     ],
@@ -88,3 +88,58 @@ def test_every_setting_says_what_it_means() -> None:
     rows = settings.described()
     assert rows[0][:3] == ("site.name", "str", "required")
     assert all(meaning for *_, meaning in rows)
+
+
+_STORE: dict[str, object] = {
+    "endpoint": "https://10.20.0.50:9000",
+    "bucket": "recordings",
+    "access_key_id": "AKEXAMPLE",
+    "secret_file": "/etc/sallyport/object-store.secret",
+}
+
+
+def test_a_store_of_objects_has_one_address_and_locks_for_at_least_180_days() -> None:
+    read = settings.parse(_with("object_store", **_STORE)).object_store
+    assert read.target == ("10.20.0.50", 9000)
+    assert (read.lock_mode, read.lock_days, read.is_used) == ("compliance", 180, True)
+    named = {**_STORE, "endpoint": "https://store.plant.example", "address": "2001:db8::50"}
+    assert settings.parse(_with("object_store", **named)).object_store.target == ("2001:db8::50", 443)
+    assert not settings.parse(_DOCUMENT).object_store.is_used
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"endpoint": ""}, "object_store.endpoint is missing"),
+        ({"endpoint": "http://10.20.0.50"}, "begins with https://"),
+        ({"endpoint": "ftp://10.20.0.50"}, "begins with https://"),
+        ({"endpoint": "https://10.20.0.50/path"}, "HOST"),
+        ({"endpoint": "https://me:secret@10.20.0.50"}, "HOST"),
+        ({"endpoint": "https://10.20.0.50:0"}, "HOST"),
+        ({"endpoint": "https://10.20.0.50:70000"}, "HOST"),
+        ({"endpoint": "https://store.plant.example"}, "object_store.address"),
+        ({"endpoint": "https://store.plant.example", "address": "store"}, "object_store.address"),
+        ({"address": "10.20.0.51"}, "object_store.address"),
+        ({"bucket": "Recordings"}, "object_store.bucket"),
+        ({"bucket": ""}, "object_store.bucket"),
+        ({"region": ""}, "object_store.region"),
+        ({"access_key_id": ""}, "object_store.access_key_id"),
+        ({"secret_file": "secret"}, "object_store.secret_file: an absolute path"),
+        ({"secret_file": ""}, "object_store.secret_file: an absolute path"),
+        ({"ca_file": "ca.pem"}, "object_store.ca_file: an absolute path"),
+        ({"prefix": "plant"}, "object_store.prefix"),
+        ({"prefix": "../"}, "object_store.prefix"),
+        ({"lock_mode": "none"}, "compliance or governance"),
+        ({"lock_days": 179}, "180 to 36500, not 179"),
+        ({"keep_local_days": -1}, "object_store.keep_local_days"),
+        ({"secret": "x"}, "unknown key object_store.secret"),
+    ],
+)
+def test_a_store_of_objects_that_cannot_be_used_is_named(values: dict[str, object], complaint: str) -> None:
+    with pytest.raises(settings.SettingsError, match=complaint):
+        settings.parse(_with("object_store", **{**_STORE, **values}))
+
+
+def test_http_needs_permission() -> None:
+    read = settings.parse(_with("object_store", **{**_STORE, "endpoint": "http://127.0.0.1:9000", "allow_http": True}))
+    assert read.object_store.target == ("127.0.0.1", 9000)

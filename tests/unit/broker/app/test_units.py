@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,9 @@ def _settings(**site: str) -> Settings:
 def test_default_paths_leave_the_packaged_units_as_they_are() -> None:
     written = units.rendered(_settings(), _CONFIG, _PROGRAMS)
     for path in (units.packaged() / "system").iterdir():
+        if path.name.startswith("sallyport-archive."):
+            assert f"systemd/system/{path.name}" not in written
+            continue
         assert written[f"systemd/system/{path.name}"] == path.read_text()
 
 
@@ -41,6 +45,25 @@ def test_each_socket_of_a_face_gets_the_sites_address_instead_of_the_documentati
     assert "IPAddressAllow=10.20.0.0/24 10.30.0.0/24" in plant
 
 
+def test_a_site_with_an_object_store_has_the_archives_units_with_its_one_address() -> None:
+    settings = _settings()
+    store = replace(
+        settings.object_store,
+        endpoint="https://store.plant.example",
+        address="10.20.0.50",
+        bucket="recordings",
+        access_key_id="AKEXAMPLE",
+        secret_file="/etc/sallyport/object-store.secret",
+    )
+    written = units.rendered(replace(settings, object_store=store), _CONFIG, _PROGRAMS)
+    assert "systemd/system/sallyport-archive.socket" in written
+    service = written["systemd/system/sallyport-archive.service"]
+    assert "IPAddressDeny=any" in service
+    assert "IPAddressAllow" not in service
+    drop_in = written["systemd/system/sallyport-archive.service.d/10-site.conf"]
+    assert drop_in == "[Service]\nIPAddressAllow=10.20.0.50\n"
+
+
 def test_paths_and_ids_of_the_site_stand_everywhere() -> None:
     settings = _settings(state_dir="/srv/gate", run_dir="/run/gate")
     written = units.rendered(settings, Path("/srv/gate.toml"), Path("/srv/env/bin"))
@@ -54,6 +77,7 @@ def test_paths_and_ids_of_the_site_stand_everywhere() -> None:
         ("guard", "70002"),
         ("gateway", "70003"),
         ("control", "70004"),
+        ("archive", "61188"),
     ]
 
 

@@ -30,6 +30,7 @@ class Rig:
         self.known = True
         self.probes: list[ProbeOrder] = []
         self.removals: list[bytes] = []
+        self.releases: list[bytes] = []
         self.spool = Spool(folder / "spool", "boot")
         self.authority = Authority(
             folder / "a",
@@ -41,6 +42,7 @@ class Rig:
             on_change=self.changes.append,
             on_probe=self.probes.append,
             on_removal=self.removals.append,
+            on_release=self.releases.append,
         )
 
     def _order(self, order: Order) -> bool:
@@ -235,3 +237,14 @@ async def test_an_order_to_remove_is_passed_on_with_its_tombstone_and_without_on
                 await asyncio.sleep(0.01)
         assert one.removals == [b"{stone}"]
         assert one.orders == []
+
+
+async def test_an_order_to_let_a_file_go_is_passed_on_with_its_receipt_and_without_one_is_not() -> None:
+    async with rig() as one:
+        for more in ({}, {"receipt": 7}, {"receipt": "{receipt}"}):
+            for writer in one.control._writers:
+                writer.write(encode({"type": "order", "order": "release", **more}))
+        async with asyncio.timeout(10):
+            while not one.releases:
+                await asyncio.sleep(0.01)
+        assert (one.releases, one.removals, one.orders) == ([b"{receipt}"], [], [])

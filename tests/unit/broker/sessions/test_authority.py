@@ -368,7 +368,7 @@ async def test_an_order_to_test_a_connection_goes_to_its_worker_only(plant: Plan
                 await probe_order_of(first)
 
 
-async def test_an_order_to_remove_goes_to_its_worker(plant: Plant, tmp_path: Path) -> None:
+async def test_an_order_to_remove_or_let_go_goes_to_its_worker(plant: Plant, tmp_path: Path) -> None:
     async with serving(plant, tmp_path) as (server, connect):
         gateway = await connect()
         gateway.send({**HELLO, "worker": "w1"})
@@ -379,6 +379,11 @@ async def test_an_order_to_remove_goes_to_its_worker(plant: Plant, tmp_path: Pat
             pass
         assert message is not None
         assert message["tombstone"] == '{"reason":"旧"}'
+        server.order_release("w1", b"{receipt}")
+        while (message := await gateway.receive()) is not None and message.get("order") != "release":
+            pass
+        assert message is not None
+        assert message["receipt"] == "{receipt}"
 
 
 async def probe_order_of(gateway: Gateway) -> dict[str, object]:

@@ -2,14 +2,14 @@
 
 import contextlib
 import json
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spa_knock.opener.config import Config, Peer, parse_config
+from spa_knock.opener.config import Archive, Config, Peer, parse_config
 from spa_knock.opener.errors import ConfigError
 from tests.unit.spa_knock.opener.testing import CONFIG_TEXT, a_config
 
@@ -27,6 +27,31 @@ def test_every_field_is_taken_as_written() -> None:
     assert config.management[0].prefixes == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
     assert config.max_open_seconds == 30
     assert [config.uids.of(peer) for peer in (Peer.GUARD, Peer.CONTROL, Peer.GATEWAY)] == [61185, 61187, 61186]
+
+
+def test_the_archive_has_a_user_of_its_own_and_one_endpoint() -> None:
+    archive = parse_config(changed(archive={"uid": 61188, "address": "10.20.0.50", "port": 9000})).archive
+    assert archive == Archive(61188, ip_address("10.20.0.50"), 9000)
+    assert a_config().archive is None
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [
+        {"uid": 61187, "address": "10.20.0.50", "port": 9000},
+        {"uid": 0, "address": "10.20.0.50", "port": 9000},
+        {"uid": 61188, "address": "10.20.0.0/24", "port": 9000},
+        {"uid": 61188, "address": "::", "port": 9000},
+        {"uid": 61188, "address": "store.plant.example", "port": 9000},
+        {"uid": 61188, "address": 1, "port": 9000},
+        {"uid": 61188, "address": "10.20.0.50", "port": 0},
+        {"uid": 61188, "address": "10.20.0.50"},
+        None,
+    ],
+)
+def test_an_archive_that_could_reach_more_is_refused(archive: object) -> None:
+    with pytest.raises(ConfigError, match="archive"):
+        parse_config(changed(archive=archive))
 
 
 def test_the_longest_window_has_a_default() -> None:

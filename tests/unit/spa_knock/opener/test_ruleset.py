@@ -1,7 +1,9 @@
 """The rendered rule set: what must be in it and in which order; real packets are in tests/contract."""
 
 from dataclasses import replace
+from ipaddress import ip_address
 
+from spa_knock.opener.config import Archive
 from spa_knock.opener.ruleset import Counter, base_chains, render
 from tests.unit.spa_knock.opener.testing import a_config
 
@@ -59,6 +61,20 @@ def test_our_own_processes_start_no_connection_but_the_gateways_leased_ones() ->
     assert [rule.split("==")[0] for rule in allowed] == ["meta skuid 61186 tcp flags & (fin | syn | rst | ack) "] * 2
     assert rules[-1].startswith("meta skuid { 61184, 61185, 61186, 61187 } ")
     assert rules[-1].endswith(" drop")
+
+
+def test_the_archive_reaches_its_one_endpoint_and_nothing_else_also_on_loopback() -> None:
+    for address, family in (("10.20.0.50", "ip"), ("2001:db8::50", "ip6"), ("127.0.0.1", "ip")):
+        config = replace(a_config(), archive=Archive(61188, ip_address(address), 9000))
+        block = render(config).split("chain outgoing {\n")[1].split("\n  }")[0]
+        rules = [line.strip() for line in block.splitlines()][1:]
+        assert [rule for rule in rules if "61188" in rule and rule.endswith("accept")] == [
+            f"meta skuid 61188 {family} daddr {address} tcp dport 9000 accept"
+        ]
+        assert rules[-1].startswith("meta skuid { 61184, 61185, 61186, 61187, 61188 } ")
+        lonely = [number for number, rule in enumerate(rules) if rule.startswith('oifname "lo" ct state new')]
+        assert all("61188" in rules[number] for number in lonely)
+        assert lonely[0] > 0
 
 
 def test_a_closed_port_is_never_told_of() -> None:
