@@ -132,9 +132,9 @@ class Purging:
         altered = self._altered(ids)
         with self._database.unit_of_work() as unit:
             known = self._destroyable(unit.session, ids, altered, now)
-            waiting = retention_store.waiting_with(unit.session, ids, now)
-            if waiting is not None:
-                raise errors.purge_pending(waiting)
+            waiting = retention_store.waiting_in(unit.session, ids, now)
+            if waiting:
+                raise errors.purge_pending(min(waiting))
             row = PurgeRow(
                 id=new_id("prg", now),
                 state=PurgeState.ASKED,
@@ -263,6 +263,7 @@ class Purging:
         ids = [one.id for one in recordings]
         holds, gone = retention_store.holds_of(session, ids), retention_store.destroyed(session, ids)
         words = self._words_of(session, {one.session_id for one in recordings})
+        waiting = retention_store.waiting_in(session, ids, now)
         return [
             Kept(
                 recording=one,
@@ -270,6 +271,7 @@ class Purging:
                 keep_until=retention_rules.keep_until(one, self.keep),
                 holds=holds.get(one.id, ()),
                 destroyed=gone.get(one.id),
+                waits_in=waiting.get(one.id),
                 barrier=Barrier.PURGED
                 if one.id in gone
                 else retention_rules.barrier(one, holds.get(one.id, ()), self.keep, now),

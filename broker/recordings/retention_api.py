@@ -96,6 +96,7 @@ class SessionWordsAnswer(_Schema):
 class KeptAnswer(_Schema):
     """A recording and how long it is kept.
 
+    `waits_in`: the purge that names it and may still be confirmed, null when there is none.
     `barrier`: why it cannot be destroyed now (`open`, `too_young`, `on_hold`, `already_purged`), null when it can.
     """
 
@@ -109,6 +110,7 @@ class KeptAnswer(_Schema):
     bytes: int
     holds: list[HoldAnswer]
     destroyed: DestroyedAnswer | None
+    waits_in: str | None
     barrier: str | None
 
 
@@ -353,6 +355,7 @@ def _kept(one: Kept, names: Mapping[str, str], *, sees_sessions: bool) -> KeptAn
         bytes=one.recording.bytes_written,
         holds=[_hold(hold, names) for hold in one.holds],
         destroyed=_destroyed(one.destroyed),
+        waits_in=one.waits_in,
         barrier=one.barrier.value if one.barrier is not None else None,
     )
 

@@ -94,11 +94,15 @@ class SessionWords:
 
 @dataclass(frozen=True)
 class Kept:
-    """A recording with what bears on its retention. `keep_until` is None while it is being written."""
+    """A recording with what bears on its retention. `keep_until` is None while it is being written.
+
+    `waits_in` is the id of a purge that names it and may still be confirmed, None when there is none.
+    """
 
     recording: Recording
     session: SessionWords | None
     keep_until: datetime | None
     holds: tuple[Hold, ...]
     destroyed: Destroyed | None
+    waits_in: str | None
     barrier: Barrier | None

@@ -360,19 +360,19 @@ def items_of(session: Session, purge_id: str) -> list[str]:
     return list(session.exec(query).all())
 
 
-def waiting_with(session: Session, recording_ids: Collection[str], now: datetime) -> str | None:
-    """One of these recordings that is in a purge which may still be confirmed, None when none is."""
+def waiting_in(session: Session, recording_ids: Collection[str], now: datetime) -> dict[str, str]:
+    """Those of these recordings that are in a purge which may still be confirmed, with that purge's id."""
     query = (
-        select(PurgeItemRow.recording_id)
+        select(PurgeItemRow.recording_id, PurgeItemRow.purge_id)
         .join(PurgeRow, col(PurgeRow.id) == col(PurgeItemRow.purge_id))
         .where(
             PurgeRow.state == PurgeState.ASKED,
             col(PurgeRow.expires_at) > now,
             col(PurgeItemRow.recording_id).in_(recording_ids),
         )
-        .limit(1)
+        .order_by(col(PurgeItemRow.recording_id))
     )
-    return session.exec(query).first()
+    return dict(session.exec(query).all())
 
 
 def purges(session: Session, *, limit: int, before: str | None, state: PurgeState | None) -> list[Purge]:

@@ -22,10 +22,12 @@ from tests.e2e.web import fake_models as m
 from tests.e2e.web.fake_access import COOKIE, AnyHouse, RefusedError, Signed, csrf_of, found, need, page, problem_answer
 from tests.e2e.web.fake_console import install_console
 from tests.e2e.web.fake_house import SECRET, STEPS, House, build, cast_text, recording_events, stamp
+from tests.e2e.web.fake_retention import router as retention
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 CONFIRMATION = "7K3M-Q0ZT"
-api = APIRouter(prefix="/api/v1", responses={"4XX": {"model": m.Problem, "content": {"application/problem+json": {}}}})
+PREFIX = "/api/v1"
+api = APIRouter(prefix=PREFIX, responses={"4XX": {"model": m.Problem, "content": {"application/problem+json": {}}}})
 
 
 def view(person: m.PersonItem, token: str) -> m.SessionView:
@@ -290,18 +292,7 @@ def read_health(house: AnyHouse) -> m.HealthItem:
         firewall=m.FirewallItem(is_whole=house.firewall_is_whole, windows=2, ways=1),
         trail=m.TrailItem(last_seq=75, witnessed_seq=71, witnessed_at=now, records_behind=4),
         recordings=m.SpaceItem(free_bytes=7_300_000_000, size_bytes=64_000_000_000),
-        forecast=m.Forecast(
-            level="soon",
-            observed_days=41.5,
-            bytes_per_day=240_000_000,
-            kept_bytes=9_960_000_000,
-            free_bytes=7_300_000_000,
-            usable_bytes=4_100_000_000,
-            days_until_full=17,
-            full_at=stamp(house.now + timedelta(days=17)),
-            days_held=58,
-            keep_days=180,
-        ),
+        forecast=house.forecast,
         certificates=[
             m.ExpiryItem(name="site root", ends_at=stamp(house.now + timedelta(days=3_000))),
             m.ExpiryItem(name="console", ends_at=stamp(house.now + timedelta(days=12))),
@@ -515,6 +506,7 @@ def create_app(dist: Path | None) -> FastAPI:
     app.add_exception_handler(RefusedError, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse)
     app.include_router(api)
+    app.include_router(retention, prefix=PREFIX)
     if dist is not None:
         install_console(app, dist)
     return app

@@ -78,6 +78,8 @@ class House:
     firewall_is_whole: bool = True
     unready: set[str] = field(default_factory=set)
     open_steps: dict[str, str] = field(default_factory=dict)
+    forecast: m.ForecastItem | None = None
+    archive: object = None
     made: int = 0
     long: "LongRecording" = field(default_factory=lambda: LongRecording())
 
@@ -312,6 +314,7 @@ def _add_sessions(house: House) -> None:
         session_id="ses_2",
         state="sealed",
         opened_at=stamp(start),
+        closed_at=stamp(start + timedelta(seconds=400)),
         signing_key="a1" * 32,
         duration_ms=400_000,
         frames=61,
@@ -322,7 +325,7 @@ def _add_sessions(house: House) -> None:
     )
     unfinished = m.Verification(state="unfinished", checked_at=checked)
     altered = m.Verification(state="altered", checked_at=checked, first_bad=7)
-    first = {"id": "rec_1", "session_id": "ses_1", "state": "open", "verification": unfinished}
+    first = {"id": "rec_1", "session_id": "ses_1", "state": "open", "closed_at": None, "verification": unfinished}
     broken = {"id": "rec_3", "session_id": "ses_3", "state": "broken", "verification": altered}
     for recording in (sealed, sealed.model_copy(update=first), sealed.model_copy(update=broken)):
         house.recordings[recording.id] = recording
@@ -366,6 +369,38 @@ def recording_events() -> list[m.RecordingEvent]:
     return events
 
 
+def _add_old_recordings(house: House) -> None:
+    """Two sessions of last winter, whose recordings have been kept long enough; what a year's disk looks like."""
+    newest, recording = house.sessions["ses_2"], house.recordings["rec_2"]
+    for number, days in ((4, 212), (5, 190)):
+        began = house.now - timedelta(days=days)
+        ended = stamp(began + timedelta(seconds=400))
+        session = {
+            "id": f"ses_{number}",
+            "started_at": stamp(began),
+            "ended_at": ended,
+            "recording_id": f"rec_{number}",
+        }
+        house.sessions[f"ses_{number}"] = newest.model_copy(update={**session, "admitted_at": stamp(began)})
+        file = {"id": f"rec_{number}", "session_id": f"ses_{number}", "opened_at": stamp(began), "closed_at": ended}
+        house.recordings[f"rec_{number}"] = recording.model_copy(
+            update={**file, "bytes": 700_000_000 + number, "verification": recording.verification.model_copy()}
+        )
+    full = house.now + timedelta(days=96)
+    house.forecast = m.ForecastItem(
+        level="short",
+        observed_days=28.0,
+        bytes_per_day=2_400_000_000,
+        kept_bytes=181_000_000_000,
+        free_bytes=251_000_000_000,
+        usable_bytes=230_400_000_000,
+        days_until_full=96,
+        full_at=stamp(full),
+        days_held=171,
+        keep_days=180,
+    )
+
+
 def _add_audit(house: House) -> None:
     house.tell("identities.person.created", "psn_root", "psn_keller", role="vendor_engineer")
     house.tell("devices.device.enrolled", "psn_keller", "dev_1", key_storage="tpm")
@@ -379,6 +414,14 @@ def _add_audit(house: House) -> None:
 def build() -> House:
     """A plant as it stands at the beginning of a test."""
     house = House(now=datetime.now(tz=UTC).replace(microsecond=0))
-    for step in (_add_people, _add_devices, _add_targets, _add_requests, _add_sessions, _add_audit):
+    for step in (
+        _add_people,
+        _add_devices,
+        _add_targets,
+        _add_requests,
+        _add_sessions,
+        _add_old_recordings,
+        _add_audit,
+    ):
         step(house)
     return house

@@ -326,7 +326,7 @@ class SpaceItem(Shape):
     size_bytes: int
 
 
-class Forecast(Shape):
+class ForecastItem(Shape):
     level: str
     observed_days: float
     bytes_per_day: int
@@ -353,7 +353,7 @@ class HealthItem(Shape):
     firewall: FirewallItem | None
     trail: TrailItem | None
     recordings: SpaceItem | None
-    forecast: Forecast | None
+    forecast: ForecastItem | None
     certificates: list[ExpiryItem]
 
 

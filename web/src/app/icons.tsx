@@ -6,6 +6,7 @@ const paths = {
   targets: 'M4 5h16v6H4zM4 13h16v6H4zM7.5 8h.01M7.5 16h.01M11 8h6M11 16h6',
   grants: 'M8 14a4 4 0 1 1 3.8-5.2L20 9v3h-2v3h-3v-3h-3.2A4 4 0 0 1 8 14zM8 10h.01',
   sessions: 'M4 5h16v14H4zM7.5 9.5l3 2.5-3 2.5M13 15h4',
+  archive: 'M4 5h16v4H4zM5.5 9v10h13V9M10 12.5h4',
   audit: 'M6 3h9l4 4v14H6zM15 3v4h4M9 12h7M9 16h7',
   health: 'M3 12h4l2.5-6 4.5 12 2.5-6H21',
   search: 'M10.5 17a6.5 6.5 0 1 0 0-13 6.5 6.5 0 0 0 0 13zM15.5 15.5L20 20',

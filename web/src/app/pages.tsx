@@ -55,6 +55,22 @@ export const pages: PageEntry[] = [
     element: lazy(() => import('../recordings/ReplayPage')),
   },
   {
+    paths: ['/retention'],
+    permission: may.readRetention,
+    element: lazy(() => import('../recordings/RetentionPage')),
+    nav: { title: 'recordings.nav', icon: 'archive' },
+  },
+  {
+    paths: ['/retention/recordings/:id'],
+    permission: may.readRetention,
+    element: lazy(() => import('../recordings/KeepingPage')),
+  },
+  {
+    paths: ['/retention/purges/:id'],
+    permission: may.readRetention,
+    element: lazy(() => import('../recordings/PurgePage')),
+  },
+  {
     paths: ['/targets'],
     permission: may.readTargets,
     element: lazy(() => import('../targets/TargetsPage')),

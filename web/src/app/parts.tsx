@@ -26,6 +26,7 @@ const TONES: Record<string, Tone> = {
   live: 'live', open: 'live',
   pending: 'wait', submitted: 'wait', invited: 'wait', unconfirmed: 'wait', closing: 'wait', issued: 'wait', unchecked: 'wait',
   suspended: 'bad', denied: 'bad', revoked: 'bad', broken: 'bad', failed: 'bad', detached: 'bad', absent: 'wait',
+  asked: 'wait', confirmed: 'bad',
 } // prettier-ignore
 
 export function Chip({ tone, icon, children }: { tone: Tone; icon?: IconName; children: ReactNode }) {

@@ -12,6 +12,7 @@ import { PageHead, Refusal } from '../app/parts'
 import { useOneSession } from '../sessions/api'
 import { useCast, useEvents, useRecording, type Recording } from './api'
 import { EventPanel, isBlocked } from './EventPanel'
+import { Keeping } from './Keeping'
 import { LongReplay } from './LongReplay'
 import { Player, type PlayerHandle } from './Player'
 import { shorten, type Cast, type Timeline } from './timeline'
@@ -44,11 +45,12 @@ export default function ReplayPage() {
       {recording.data ? (
         <>
           <Verification recording={recording.data} />
-          {recording.data.bytes > LONG_BYTES ? (
+          {recording.data.verification.state === 'purged' ? null : recording.data.bytes > LONG_BYTES ? (
             <LongReplay id={recording.data.id} />
           ) : (
             <Stage recording={recording.data} startedAt={who?.started_at ?? undefined} />
           )}
+          <Keeping id={recording.data.id} />
         </>
       ) : null}
     </>

@@ -4,7 +4,7 @@ import { useI18n } from '../app/i18n/i18n'
 import { Chip, type Tone } from '../app/parts'
 import type { Recording } from './api'
 
-const FINDINGS: Record<string, Tone> = { verified: 'good', unfinished: 'wait', incomplete: 'bad', altered: 'bad', missing: 'bad' }
+const FINDINGS: Record<string, Tone> = { verified: 'good', unfinished: 'wait', purged: 'wait', incomplete: 'bad', altered: 'bad', missing: 'bad' }
 
 export function Verification({ recording }: { recording: Recording }) {
   const { t, tCode } = useI18n()

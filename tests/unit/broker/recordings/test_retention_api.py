@@ -53,6 +53,7 @@ def test_one_asks_another_reviews_the_list_and_confirms_it(archive: Archive) -> 
     assert asked.status_code == 201
     purge = asked.json()
     assert (purge["state"], purge["recordings"], purge["asked_by"]["id"]) == ("asked", 2, archive.system.id)
+    assert {one["waits_in"] for one in system.get("/retention/recordings").json()["items"]} == {purge["id"]}
     own = system.post(f"/retention/purges/{purge['id']}/confirm", json={"list_sha256": purge["list_sha256"]})
     assert (own.status_code, own.json()["code"]) == (403, "identities.not_permitted")
     reviewed = auditor.get(f"/retention/purges/{purge['id']}").json()
@@ -62,7 +63,7 @@ def test_one_asks_another_reviews_the_list_and_confirms_it(archive: Archive) -> 
     assert (done["state"], done["decided_by"]["display_name"]) == ("confirmed", archive.auditor.display_name)
     (one, _) = auditor.get(f"/retention/purges/{purge['id']}").json()["items"]
     assert read_line(one["destroyed"]["tombstone"].encode(), PUBLIC).reason == "last year"
-    assert one["barrier"] == "already_purged"
+    assert (one["barrier"], one["waits_in"]) == ("already_purged", None)
     assert auditor.get("/retention/purges", params={"state": "confirmed"}).json()["items"][0]["id"] == purge["id"]
 
 

@@ -1634,6 +1634,7 @@ export interface components {
          * KeptAnswer
          * @description A recording and how long it is kept.
          *
+         *     `waits_in`: the purge that names it and may still be confirmed, null when there is none.
          *     `barrier`: why it cannot be destroyed now (`open`, `too_young`, `on_hold`, `already_purged`), null when it can.
          */
         KeptAnswer: {
@@ -1660,6 +1661,8 @@ export interface components {
             session_id: string;
             /** State */
             state: string;
+            /** Waits In */
+            waits_in: string | null;
         };
         /**
          * KeptList
