@@ -1,14 +1,17 @@
 """Where a replay can begin: keyframes, and the silences between outputs. Pure.
 
 A recording is cut into chunks: each begins with a keyframe (the screen as text) and holds the outputs up to the next. A
-chunk starts only where no character and no control sequence is cut, so that it can be shown by itself.
+chunk starts only where no character and no control sequence is cut, so that it can be shown by itself. Playing on from
+a keyframe shows what playing from the beginning shows, also when the window changes: the page under a full-screen
+program can be told only in the window's present size, so a chunk begins when that changes and when such a page is seen
+again.
 """
 
 import codecs
 import json
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Final
 
@@ -20,6 +23,10 @@ CHUNK_EVENTS: Final = 500
 CHUNK_BYTES: Final = 128 * 1024
 CHUNK_US: Final = 120_000_000
 SILENCE_US: Final = 1_000_000
+BYTES_FOR_SIZES: Final = 16 << 20
+"""How much text the keyframes have that are made for a new size alone; behind them chunks have their usual length."""
+
+_VERSION: Final = 2
 _MOST_OVERDUE: Final = 64  # a stream that is cut inside a character for ever does not keep chunks from ending
 
 
@@ -71,13 +78,13 @@ class Index:
             for k in self.keyframes
         ]
         head = [self.columns, self.rows, self.duration_us, self.frames]
-        return json.dumps({"v": 1, "head": head, "keyframes": frames, "silences": self.silences}).encode()
+        return json.dumps({"v": _VERSION, "head": head, "keyframes": frames, "silences": self.silences}).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Index":
         """Raises ValueError, TypeError or KeyError for anything but what `to_bytes` gave."""
         value = json.loads(data)
-        if value["v"] != 1:
+        if value["v"] != _VERSION:
             raise ValueError("an index of another version")
         keyframes = [
             Keyframe(at, first, Place(offset, batch, frame, bytes.fromhex(chain)), columns, rows, text, tuple(programs))
@@ -163,6 +170,10 @@ class Indexer:
     _bytes: int = 0
     _last_us: int = 0
     _last_seen_us: int = 0
+    _text_with_above: str = ""
+    _covers_another_size: bool = False
+    _owes_for_size: bool = False
+    _bytes_for_sizes: int = 0
 
     def __post_init__(self) -> None:
         self._screen = Screen(self.header.width or 80, self.header.height or 24)
@@ -183,8 +194,12 @@ class Indexer:
         self._bytes += len(event.text)
         if event.code == "o":
             self._screen.feed(event.text)
+            self._owes_for_size |= self._covers_another_size and not self._screen.is_covering
         elif (size := size_of(event.text)) is not None:
+            self._keyframes[-1] = replace(self._keyframes[-1], text=self._text_with_above)
+            before = self._screen.size
             self._screen.resize(*size)
+            self._owes_for_size |= self._screen.is_covering and self._screen.size != before
 
     def index(self) -> Index:
         """Everything so far."""
@@ -196,12 +211,19 @@ class Indexer:
         if not self._keyframes:
             return True
         over = max(self._events / CHUNK_EVENTS, self._bytes / CHUNK_BYTES)
+        if self._owes_for_size and self._bytes_for_sizes < BYTES_FOR_SIZES:
+            over = max(over, 1)
         if over < 1 and at_us - self._keyframes[-1].at_us < CHUNK_US:
             return False
         return (self._shown.is_between and self._screen.is_between) or over > _MOST_OVERDUE
 
     def _cut(self, at_us: int, place: Place) -> None:
         screen = self._screen
+        self._text_with_above = screen.keyframe(with_above=True)
+        self._covers_another_size = screen.covers_another_size
+        if self._owes_for_size:
+            self._bytes_for_sizes += len(self._text_with_above)
+        self._owes_for_size = False
         self._keyframes.append(
             Keyframe(
                 at_us,

@@ -1,10 +1,23 @@
-"""How characters look: the parameters of SGR (ECMA-48 section 8.3.117, and xterm's colours) as a value. Pure."""
+"""How characters look: the parameters of SGR (ECMA-48 section 8.3.117, and xterm's colours) as a value. Pure.
+
+Only those that the player shows, with its meaning: 21 ends bold, and a style with a subparameter (`4:3`) is none.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Final
 
-_ON: Final = {1: "1", 2: "2", 3: "3", 4: "4", 5: "5", 7: "7", 8: "8", 9: "9", 21: "21", 53: "53"}
-_OFF: Final = {22: ("1", "2"), 23: ("3",), 24: ("4", "21"), 25: ("5",), 27: ("7",), 28: ("8",), 29: ("9",), 55: ("53",)}
+_ON: Final = {1: "1", 2: "2", 3: "3", 4: "4", 5: "5", 7: "7", 9: "9"}
+_OFF: Final = {
+    1: ("2",),
+    2: ("1",),
+    21: ("1", "2"),
+    22: ("1", "2"),
+    23: ("3",),
+    24: ("4",),
+    25: ("5",),
+    27: ("7",),
+    29: ("9",),
+}
 _MOST_PARTS: Final = 64
 
 
@@ -19,10 +32,6 @@ class Pen:
     def text(self) -> str:
         """The sequence that sets exactly this."""
         return f"\x1b[{';'.join(['0', *sorted(self.styles), *filter(None, (self.front, self.back))])}m"
-
-    def only_background(self) -> "Pen":
-        """What blanks look like that are written by an erase."""
-        return DEFAULT_PEN if not self.back else replace(DEFAULT_PEN, back=self.back)
 
     def changed(self, parameters: str) -> "Pen":
         """After `CSI parameters m`. What is not known changes nothing."""
@@ -47,10 +56,9 @@ class Pen:
     def _with(self, number: int) -> "Pen":
         if number == 0:
             return DEFAULT_PEN
-        if number in _ON:
-            return replace(self, styles=self.styles | {_ON[number]})
-        if number in _OFF:
-            return replace(self, styles=self.styles.difference(_OFF[number]))
+        if number in _ON or number in _OFF:
+            styles = self.styles.difference(_OFF.get(number, ()))
+            return replace(self, styles=styles | {_ON[number]} if number in _ON else styles)
         if 30 <= number <= 37 or 90 <= number <= 97:
             return replace(self, front=str(number))
         if 40 <= number <= 47 or 100 <= number <= 107:
@@ -72,8 +80,6 @@ class Pen:
             used, colour = _extended([fields[1], *values[-3:]])
             if used and colour:
                 return self._coloured(int(fields[0]), colour)
-        if fields[0] == "4":
-            return self._with(24 if fields[1] == "0" else 4)
         return self
 
 

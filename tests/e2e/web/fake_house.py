@@ -7,6 +7,7 @@ from typing import Final
 
 from tests.e2e.web import fake_models as m
 from tests.e2e.web.fake_live import LiveStage, a_stage
+from tests.e2e.web.fake_recording import IndexedRecording
 
 SECRET: Final = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 PASSWORD: Final = "correct horse battery staple"
@@ -81,7 +82,7 @@ class House:
     forecast: m.ForecastItem | None = None
     archive: object = None
     made: int = 0
-    long: "LongRecording" = field(default_factory=lambda: LongRecording())
+    long: "LongRecording | IndexedRecording" = field(default_factory=lambda: LongRecording())
 
     def next_id(self, prefix: str) -> str:
         self.made += 1

@@ -3,8 +3,12 @@
 import pytest
 from playwright.sync_api import expect
 
+from recorder import keyframes
+from recorder.frames import Frame, FrameKind
+from recorder.keyframes import size_of
 from tests.e2e.web.conftest import DESKTOP, PHONE, Opener, Plant
 from tests.e2e.web.console import Console
+from tests.e2e.web.fake_recording import IndexedRecording
 
 pytestmark = pytest.mark.browser
 BLOCKED_AT_MS = 300_000
@@ -77,6 +81,51 @@ def test_a_jump_in_a_long_recording_shows_the_screen_of_that_moment(open_console
     expect(console.page.get_by_text("step 5.2")).to_be_visible()
     expect(console.button("recordings.pause")).to_be_visible()
     assert [e.code for e in house.audit].count("recordings.recording.replayed") == 1
+
+
+def _resized_shift() -> list[Frame]:
+    """Long lines, then an editor; the window changes before, in and after it."""
+    log = "".join(
+        f"{n:02d} 设备编号 {n * 7919} 温度正常，运行时间较长的一行日志文字 {'=' * (n % 50)}\r\n" for n in range(90)
+    )
+    said = [
+        log,
+        "40x30",
+        "$ tail 日志\r\n" + log[-900:],
+        "$ vim\x1b[?1049h\x1b[H\x1b[2J编辑器",
+        "70x20",
+        "\x1b[H\x1b[2J重画",
+    ]
+    said += ["\x1b[?1049l$ 退出编辑器 ", "100x40", "\r\n$ 窗口变大了"]
+    return [
+        Frame(FrameKind.RESIZE if size_of(text) else FrameKind.OUTPUT, 0, number * 3_000_000, text.encode())
+        for number, text in enumerate(said)
+    ]
+
+
+def test_a_jump_behind_new_window_sizes_shows_what_playing_from_the_beginning_shows(
+    open_console: Opener, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = plant.house
+    house.recordings["rec_2"] = house.recordings["rec_2"].model_copy(update={"bytes": 60_000_000})
+    shown = []
+    for events in (1_000, 1):  # the jump plays all of it, or only what follows the last keyframe
+        monkeypatch.setattr(keyframes, "CHUNK_EVENTS", events)
+        house.long = IndexedRecording(_resized_shift())
+        console = open_console()
+        console.sign_in("audit", "/recordings/rec_2")
+        expect(console.page.get_by_text("89 设备编号")).to_be_visible()
+        slider = console.page.get_by_role("slider", name=console.text("recordings.moment"))
+        slider.focus()
+        slider.press("End")
+        expect(console.page.get_by_text("窗口变大了")).to_be_visible()
+        shown.append((_terminal(console).replace("\n", ""), len(house.long.timeline().chunks)))
+    (whole, few), (jumped, many) = shown
+    assert few < many
+    assert jumped == whole
+    assert "设备编号" in whole
+    assert "编辑器 " in whole
+    assert "重画" not in whole
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,35 @@ def test_chunks_end_after_so_many_events_bytes_or_minutes(monkeypatch: pytest.Mo
     assert [one.first_frame for one in slow.keyframes] == [1, 3, 5]
 
 
+def resize(at_us: int, columns: int, rows: int) -> Frame:
+    return Frame(FrameKind.RESIZE, 0, at_us, f"{columns}x{rows}".encode())
+
+
+def test_a_chunk_begins_when_the_window_changes_over_a_covered_page_and_when_that_is_seen_again() -> None:
+    frames = [
+        *(output(1, b"a"), resize(2, 60, 20), output(3, b"\x1b[?1049h"), resize(4, 50, 20), output(5, b"b")),
+        *(resize(6, 50, 20), output(7, b"c"), output(8, b"\x1b[?1049l"), output(9, b"d"), output(10, b"e")),
+    ]
+    assert [one.first_frame for one in indexed(frames).keyframes] == [1, 5, 9]
+
+
+def test_such_chunks_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keyframes, "BYTES_FOR_SIZES", 150)
+    frames = [output(0, b"\x1b[?1049h")]
+    frames += [frame for n in range(1, 60) for frame in (resize(2 * n, 20 + n, 9), output(2 * n + 1, b"x"))]
+    assert 2 < len(indexed(frames).keyframes) < 8
+
+
+def test_a_keyframe_has_what_scrolled_off_only_where_the_window_changes_behind_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keyframes, "CHUNK_EVENTS", 1)
+    index = indexed([output(0, b"first\r\n" + b"\n" * 30), output(1, b"a"), resize(2, 80, 60), output(3, b"b")])
+    assert ["first" in one.text for one in index.keyframes] == [False, False, True, True]
+    last = index.keyframes[-1]
+    assert (last.columns, last.rows) == (80, 60)
+
+
 def test_a_chunk_does_not_begin_inside_a_character_or_a_sequence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keyframes, "CHUNK_EVENTS", 1)
     data = [b"a", b"\xe4", b"\xbd\xa0", b"\x1b[", b"31mx", b"y"]
@@ -108,7 +137,7 @@ def test_what_is_typed_or_moved_as_a_file_is_not_shown(monkeypatch: pytest.Monke
 def test_an_index_without_output_has_no_chunk_and_another_version_is_none() -> None:
     assert indexed([Frame(FrameKind.SHELL, 0, 5, b"")]).keyframes == ()
     with pytest.raises(ValueError, match="another version"):
-        Index.from_bytes(b'{"v":2}')
+        Index.from_bytes(b'{"v":1}')
 
 
 @pytest.mark.parametrize("text", ["", "80", "0x24", "80x", "-1x5", "80x24x3", "99999999x99999"])

@@ -1,10 +1,11 @@
 """The screen: what stands on it, and that its keyframe brings it back."""
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from recorder.screen import Screen
+from recorder.screen_page import Page, Row
 from tests.examples import examples
 
 
@@ -16,11 +17,15 @@ def after(text: str, columns: int = 10, rows: int = 4) -> Screen:
 
 def state(screen: Screen) -> tuple[object, ...]:
     """Everything that decides how it goes on."""
-    other = None if screen._other is None else (screen._other.rows, screen._other.saved)
     return (
-        (screen._main.rows, screen._main.saved, other, screen.cursor, screen._top, screen._bottom),
-        (screen._modes, screen.shows_cursor, screen._wraps, screen._inserts, screen._keypad),
+        (standing(screen._page), screen._covered and standing(screen._covered), screen._saved, screen._other_saved),
+        (screen.cursor, screen._top, screen._bottom, screen._tabs, screen._charsets, screen._shift, screen._modes),
+        (screen.shows_cursor, screen._autowrap, screen._inserts, screen._keypad, screen._line_feed_returns),
     )
+
+
+def standing(page: Page) -> list[tuple[Row, bool]]:
+    return [(row, row.wrapped) for row in page.rows]
 
 
 @pytest.mark.parametrize(
@@ -82,10 +87,12 @@ def test_a_smaller_window_keeps_the_cursors_line_and_a_larger_one_what_stands() 
     assert screen.lines == ["3", "4"]
     screen.resize(10, 4)
     screen.feed("!")
-    assert screen.lines == ["3", "4!", "", ""]
+    assert screen.lines == ["1", "2", "3", "4!"]
     wide = after("ab你")
     wide.resize(3, 4)
-    assert wide.lines[0] == "ab"
+    assert wide.lines == ["你", "", "", ""]  # the player keeps as many rows below the line as there were
+    wide.resize(10, 4)
+    assert wide.lines == ["ab 你", "", "", ""]  # and the blank that stood where half a character did
 
 
 def test_an_endless_escape_hides_nothing_for_ever() -> None:
@@ -99,7 +106,20 @@ PIECES = st.sampled_from(
         *("\x1b[H", "\x1b[2;5H", "\x1b[K", "\x1b[1J", "\x1b[J", "\x1b[2L", "\x1b[3P", "\x1b[2@", "\x1b[3X"),
         *("\x1b[1;3r", "\x1b[r", "\x1b[?6h", "\x1b[?6l", "\x1b[?1049h", "\x1b[?1049l", "\x1b[?47h", "\x1b[2S"),
         *("\x1b[31;1m", "\x1b[44m", "\x1b[m", "\x1b7", "\x1b8", "\x1bM", "\x1bD", "\x1b(0", "\x1b(B", "\x1b)0"),
-        *("\x1b[?7l", "\x1b[?7h", "\x1b[?25l", "\x1b[?2004h", "\x1b[4h", "\x1b[4l", "\x1b=", "\x1b[2T"),
+        *(
+            "\x1bH",
+            "\x1b[g",
+            "\x1b[Z",
+            "\x1b[20h",
+            "\x1b[?7l",
+            "\x1b[?7h",
+            "\x1b[?25l",
+            "\x1b[?2004h",
+            "\x1b[4h",
+            "\x1b[4l",
+            "\x1b=",
+            "\x1b[2T",
+        ),
     ]
 )
 
@@ -107,16 +127,22 @@ PIECES = st.sampled_from(
 @examples(300)
 @example(["\t", "0123456789ab", "\x1b7"], [])  # the saved cursor waits behind the last column
 @example(["12345678你", "\x1b[?1049h", "\x1b[H"], ["\x1b[?1049l", "a"])
+@example(["你好", "\x1b[2;4r", "\x1b[?47h", "中"], ["\x1b[?47l", "文"])
 @example(["你好", "\b", "\x1b[4h", "a"], [])  # inserted between the halves of a wide character
 @example(["\x1b(0", "\x1b[?1049h", "\x0e", "a"], [])
 @example(["\x1b[?6h", "\x1b[?1049h", "\x1b[?6l", "\x1b7"], [])
 @given(st.lists(PIECES, max_size=40), st.lists(PIECES, max_size=12))
 def test_a_keyframe_brings_back_the_screen_and_all_that_follows(before: list[str], later: list[str]) -> None:
     first = after("".join(before))
-    second = after(first.keyframe())
-    assert state(second) == state(first)
+    # Where a cursor stands outside its margins in origin mode, there is no sequence that brings it there.
+    assume(not first.cursor.origin or first._top <= first.cursor.row <= first._bottom)
+    second = after(first.keyframe(with_above=True))
+    assert state(after(first.keyframe())) == state(second) == state(first)
     for screen in (first, second):
         screen.feed("".join(later))
+    assert state(second) == state(first)
+    for screen in (first, second):
+        screen.resize(7, 6)
     assert state(second) == state(first)
 
 
@@ -128,4 +154,4 @@ def test_any_text_cut_anywhere_ends_on_the_same_screen(text: str, cut: int) -> N
     pieces.feed(text[:cut])
     pieces.feed(text[cut:])
     assert state(whole) == state(pieces)
-    assert all(len(row) == 10 for row in whole._main.rows)
+    assert all(len(row) == 10 for row in whole._page.rows)

@@ -10,7 +10,7 @@ class OpenCanvas(Canvas):
 
     @property
     def lines(self) -> list[str]:
-        return ["".join(char for char, _ in row).rstrip() for row in self._main.rows]
+        return ["".join(char for char, _ in row).rstrip() for row in self._page.rows]
 
 
 def canvas(text: str, columns: int = 6, rows: int = 3) -> OpenCanvas:
@@ -21,7 +21,8 @@ def canvas(text: str, columns: int = 6, rows: int = 3) -> OpenCanvas:
 
 def test_text_goes_on_in_the_next_row_and_rows_leave_at_the_top() -> None:
     assert canvas("abcdefghijklmnopqrstu").lines == ["ghijkl", "mnopqr", "stu"]
-    assert canvas("abcdef").cursor.wraps
+    assert canvas("abcdef").cursor.column == 6
+    assert [row.wrapped for row in canvas("abcdefghi")._page.rows] == [True, False, False]
 
 
 @pytest.mark.parametrize(("text", "lines"), [("abcde你", ["abcde", "你", ""]), ("abcd你", ["abcd你", "", ""])])
@@ -38,14 +39,14 @@ def test_inserting_and_deleting_in_front_of_a_wide_character_leaves_no_half() ->
     other._place(0, 0)
     other._delete_cells(1)
     assert other.lines[0] == " bc"
-    assert all(len(row) == 6 for row in (*one._main.rows, *other._main.rows))
+    assert all(len(row) == 6 for row in (*one._page.rows, *other._page.rows))
 
 
 def test_scrolling_and_repeating_are_bounded_by_the_page() -> None:
     one = canvas("a")
     one._repeat(65_535)
     assert one.lines == ["aaaaaa", "aaaaaa", "a"]  # a pageful behind the first one, no more
-    one._scroll(65_535)
+    one._scroll_up(0, 2, 65_535)
     assert one.lines == ["", "", ""]
     one._move(-65_535, 65_535)
     assert (one.cursor.row, one.cursor.column) == (0, 5)

@@ -16,7 +16,10 @@ from recorder.screen_pen import DEFAULT_PEN, Pen
         ("48;2;1;2;300", Pen(back="48;2;1;2;255")),
         ("38:2::1:2:3", Pen(front="38;2;1;2;3")),
         ("38:5:7", Pen(front="38;5;7")),
-        ("4:3", Pen(frozenset({"4"}))),
+        ("4:3", DEFAULT_PEN),  # the player knows no kinds of underline
+        ("1;2", Pen(frozenset({"2"}))),
+        ("1;21", DEFAULT_PEN),
+        ("8;53", DEFAULT_PEN),
         ("1;22;7", Pen(frozenset({"7"}))),
         ("31;39;44;49", DEFAULT_PEN),
         ("38;9;1", Pen(frozenset({"9", "1"}))),  # no kind of colour: what follows it stands for itself
@@ -31,7 +34,3 @@ def test_parameters_become_a_pen(parameters: str, pen: Pen) -> None:
 def test_a_pens_own_text_sets_it_whatever_was_before(parts: list[str]) -> None:
     pen = DEFAULT_PEN.changed(";".join(parts))
     assert Pen(frozenset({"5"}), "31", "41").changed(pen.text()[2:-1]) == pen
-
-
-def test_an_erase_leaves_only_the_background() -> None:
-    assert DEFAULT_PEN.changed("1;31;44").only_background() == Pen(back="44")
