@@ -183,7 +183,7 @@ def plant_router(service: DeviceService, access: PlantDoor) -> APIRouter:
     def create_device_invite(
         body: InviteRequest, caller: Annotated[Caller, Depends(access.requires("devices.invite.create"))]
     ) -> InviteAnswer:
-        invite = service.invite(caller.person_id, body.person_id)
+        invite = service.enrolments.invite(caller.person_id, body.person_id)
         return InviteAnswer(invite_id=invite.id, invite_text=invite.text, expires_at=invite.expires_at)
 
     @router.get("/devices", operation_id="list_devices", dependencies=[Depends(access.requires("devices.device.read"))])
@@ -271,7 +271,7 @@ def vendor_router(
     def enrol_device(
         body: EnrolRequest, connection: Annotated[InvitedConnection, Depends(access.enrolling())]
     ) -> EnrolAnswer:
-        enrolment = service.enrol(
+        enrolment = service.enrolments.enrol(
             EnrolmentRequest(
                 invite_id=connection.device_id,
                 certificate_der=connection.certificate_der,

@@ -15,8 +15,8 @@ from broker.adapters.db.database import Database
 from broker.adapters.sealing import Sealer
 from broker.devices import rules, store
 from broker.devices.certificates import DeviceAuthority, PrivateKey, device_uri, invite_uri, spki
+from broker.devices.enrolment import knock_key_bound_to
 from broker.devices.model import Device, DeviceState, Endpoint, SiteFacts
-from broker.devices.service import knock_key_bound_to
 from broker.devices.store import DeviceRow, InviteRow
 from broker.kernel.ids import new_id
 from spa_knock.wire.keys import audience_of

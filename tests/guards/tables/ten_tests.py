@@ -253,11 +253,11 @@ GUARDS = (
     # 8. Invites and certificates
     Guard(
         promise="8: an invite works once",
-        file="broker/devices/service.py",
+        file="broker/devices/enrolment.py",
         text="            if not store.burn(unit.session, invite.id, now):",
         without="            if store.burn(unit.session, invite.id, now) is None:",
         tests=(
-            "tests/unit/broker/devices/test_service.py::test_an_invite_works_once_even_when_used_by_several_at_once",
+            "tests/unit/broker/devices/test_enrolment.py::test_an_invite_works_once_even_when_used_by_several_at_once",
         ),
     ),
     Guard(

@@ -77,7 +77,7 @@ def test_a_job_ticks_the_steps_it_took(tmp_path: Path) -> None:
 def test_an_invited_device_waits_until_its_invite_is_over(tmp_path: Path) -> None:
     world = a_world(tmp_path)
     admin, engineer = world.somebody(Role.PLANT_ADMIN), world.somebody(Role.VENDOR_ENGINEER)
-    world.devices.invite(admin.id, engineer.id)
+    world.devices.enrolments.invite(admin.id, engineer.id)
     assert state_of(world, "device") is StepState.WAITING
     world.clock.move(timedelta(hours=1))
     assert state_of(world, "device") is StepState.OPEN

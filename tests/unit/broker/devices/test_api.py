@@ -8,8 +8,8 @@ from broker.identities.model import Role
 from broker.identities.sign_in import Credentials
 from broker.identities.testing import PASSWORD, a_console_session, a_vendor_connection, code_at
 from broker.kernel.sensitivity import SecretText
+from tests.unit.broker.devices.laptop import Laptop
 from tests.unit.broker.devices.requests import a_request
-from tests.unit.broker.devices.test_service import Laptop
 from tests.unit.broker.identities.world import World, an_application
 
 

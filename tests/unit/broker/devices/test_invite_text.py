@@ -8,7 +8,7 @@ from tests.unit.broker.identities.world import SITE_KEY, World
 
 def test_the_client_reads_the_invite_that_control_makes(world: World) -> None:
     engineer = world.somebody()
-    invite = world.devices.invite(world.somebody(Role.PLANT_ADMIN).id, engineer.id)
+    invite = world.devices.enrolments.invite(world.somebody(Role.PLANT_ADMIN).id, engineer.id)
     assert invite.text.startswith(PREFIX)
     assert "\n" not in invite.text
     read = parse_invite(invite.text)

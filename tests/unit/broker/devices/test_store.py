@@ -13,7 +13,7 @@ from tests.unit.broker.identities.world import World
 def test_marks_are_unique_over_devices_and_invites(world: World) -> None:
     admin, engineer = world.somebody(Role.PLANT_ADMIN), world.somebody()
     first = world.device_of(engineer, admin)
-    world.devices.invite(admin.id, engineer.id)
+    world.devices.enrolments.invite(admin.id, engineer.id)
     second = world.device_of(engineer, admin)
     marks = [entry.mark for entry in world.devices.roster_devices()]
     assert len(set(marks)) == 3
@@ -41,7 +41,7 @@ def test_a_knock_is_noted_and_never_back_in_time(world: World) -> None:
 
 
 def test_an_invite_burns_once(world: World) -> None:
-    invite = world.devices.invite(world.somebody(Role.PLANT_ADMIN).id, world.somebody().id)
+    invite = world.devices.enrolments.invite(world.somebody(Role.PLANT_ADMIN).id, world.somebody().id)
     with world.database.unit_of_work() as unit:
         assert store.burn(unit.session, invite.id, NOON)
     with world.database.unit_of_work() as unit:
