@@ -90,7 +90,8 @@ class AccessRequestService:
     def submit(self, asker: Asker, target_name: str, account: str | None, wish: Wish) -> RequestView:
         """Ask for access to a target's account; without an account, to its only one.
 
-        Raises Invalid `invalid`, NotFound for target or account, Forbidden `device_not_trusted` or `denied`, TooMany.
+        Raises Invalid `invalid`, NotFound for target or account, Conflict `targets.retired`, Forbidden
+        `device_not_trusted` or `denied`, TooMany.
         """
         now = self._clock.now()
         wish = rules.check_wish(wish, self._limits, now)
@@ -158,8 +159,9 @@ class AccessRequestService:
     def approve(self, approver_id: str, request_id: str, duration: timedelta | None) -> RequestView:
         """Say yes; `duration` shortens what was asked, None leaves it. When enough people did, a grant follows.
 
-        Raises NotFound, Conflict, Invalid `access_requests.wider_than_asked`, and Forbidden for the requester, for who
-        counted already, for who is no active plant administrator, and for who alone vouched for the device.
+        Raises NotFound, Conflict (for a retired target too), Invalid `access_requests.wider_than_asked`, and Forbidden
+        for the requester, for who counted already, for who is no active plant administrator, and for who alone vouched
+        for the device.
         """
         now = self._clock.now()
         with self._database.unit_of_work() as unit:
@@ -177,7 +179,7 @@ class AccessRequestService:
                 duration=duration,
                 vouchers=device.vouchers,
                 able=able,
-                required=self._access_rule(self._targets.get_within(session, request.target_id)).approvals,
+                required=self._access_rule(self._targets.in_use_within(session, request.target_id)).approvals,
                 now=now,
             )
             allowed = request.wish.duration if duration is None else duration
@@ -294,7 +296,7 @@ class AccessRequestService:
 
     def _target(self, session: Session, name: str) -> Target:
         try:
-            return self._targets.named_within(session, name)
+            return self._targets.in_use_within(session, self._targets.named_within(session, name).id)
         except NotFound:
             raise errors.unknown_target(name) from None
 

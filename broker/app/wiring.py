@@ -74,7 +74,7 @@ from broker.sessions.reports import GatewayReports
 from broker.sessions.service import SessionsService
 from broker.sessions.watching import Watching
 from broker.sessions.words import SessionWording
-from broker.targets.events import TargetEndpointChanged
+from broker.targets.events import TargetEndpointChanged, TargetRetired
 from broker.targets.service import TargetService
 from broker.vault.events import CredentialPut
 from broker.vault.service import VaultService
@@ -316,6 +316,13 @@ def subscribe(house: House) -> None:
         if not house.sessions.leads_to(event.address_before, event.port_before):
             house.opener.end_egress(event.address_before, event.port_before)
 
+    def give_up_target(event: TargetRetired) -> None:
+        house.sessions.end_sessions_of_target(event.subject, "target_retired")
+        house.grants.revoke_of_target(event.actor, event.subject)
+        house.vault.destroy_credentials_of(event.actor, event.subject)
+        if not house.sessions.leads_to(event.address, event.port):
+            house.opener.end_egress(event.address, event.port)
+
     def drop_credential(event: CredentialPut) -> None:
         if event.replaces is not None:
             house.sessions.end_sessions_with_credential(event.replaces, "credential_changed")
@@ -385,6 +392,7 @@ def subscribe(house: House) -> None:
     on(PersonSuspended, lambda event: house.sessions.end_sessions_of_person(event.subject, "person_suspended"))
     on(PersonReset, lambda event: house.sessions.end_sessions_of_person(event.subject, "person_reset"))
     on(TargetEndpointChanged, leave_target)
+    on(TargetRetired, give_up_target)
     on(CredentialPut, drop_credential)
     on(SignedIn, follow_device)
     on(SignInMoved, follow_device)

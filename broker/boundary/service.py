@@ -50,7 +50,7 @@ class BoundaryService:
         """
         if self._settings is None:
             raise not_configured()
-        return self._settings.plan(self._all_targets())
+        return self._settings.plan(self._targets_in_use())
 
     def render(self, actor: str, rules_format: Format) -> RenderedRules:
         """The rules to load.
@@ -92,9 +92,9 @@ class BoundaryService:
             )
         return findings
 
-    def _all_targets(self) -> Iterator[Target]:
+    def _targets_in_use(self) -> Iterator[Target]:
         after: str | None = None
-        while page := self._targets.targets(limit=_PAGE, after=after):
+        while page := self._targets.targets(limit=_PAGE, after=after, only_in_use=True):
             yield from page
             after = page[-1].id
 

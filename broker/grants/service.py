@@ -42,6 +42,7 @@ _BATCH: Final = 100
 _ROSTER_GRANTS: Final = 100
 _ROSTER_GRANTS_OF_ALL: Final = 100_000
 _SERIAL_BITS: Final = 63
+_TARGET_RETIRED: Final = "the target was retired"
 _SELF_APPROVED: Final = "the device was let in again by the one who had approved this alone: ask for access anew"
 
 
@@ -232,6 +233,18 @@ class GrantService:
             for grant in alone:
                 self.revoke_within(unit, "system:control", grant.id, _SELF_APPROVED)
             return len(alone)
+
+    def revoke_of_target(self, actor: str, target_id: str) -> int:
+        """Take back every grant of a target that was retired; returns how many."""
+        revoked = 0
+        while True:
+            with self._database.unit_of_work() as unit:
+                rows = store.live_of_target(unit.session, target_id, _BATCH)
+                for row in rows:
+                    self._revoke(unit, row, actor, _TARGET_RETIRED)
+            if not rows:
+                return revoked
+            revoked += len(rows)
 
     def expire_over(self) -> int:
         """Expire grants whose window has ended, at most 100 a call; returns how many."""

@@ -104,6 +104,12 @@ def live_of_device(session: Session, device_id: str, now: datetime, limit: int) 
     return [grant_of(row) for row in session.exec(query).all()]
 
 
+def live_of_target(session: Session, target_id: str, limit: int) -> list[GrantRow]:
+    """The target's grants that are not over."""
+    query = select(GrantRow).where(GrantRow.target_id == target_id, col(GrantRow.state).in_(LIVE_STATES)).limit(limit)
+    return list(session.exec(query).all())
+
+
 def live(session: Session, now: datetime, limit: int) -> list[Grant]:
     """Every device's grants that are not over, also those whose window is still to come, earliest first."""
     query = (

@@ -51,6 +51,7 @@ PERMISSIONS: Final[dict[Role, frozenset[str]]] = {
             "targets.target.read",
             "targets.target.create",
             "targets.target.change",
+            "targets.target.retire",
             "targets.target.probe",
             "vault.credential.put",
             "policy.rule.read",

@@ -14,7 +14,7 @@ from broker.grants.rules import standing
 from broker.grants.service import GrantService
 from broker.identities.model import Person, PersonState, Role
 from broker.identities.service import PeopleService
-from broker.kernel.errors import NotFound
+from broker.kernel.errors import Conflict, NotFound
 from broker.policy.model import (
     Asked,
     ClientProof,
@@ -31,6 +31,7 @@ from broker.sessions.proof import ProofRefused, check_issued, verify_knock, veri
 from broker.targets.model import Target
 from broker.targets.service import TargetService
 
+RETIRED: Final = NotProven("targets.retired", "The target is retired. Ask the plant what has taken its place.")
 UNKNOWN: Final = NotProven("sessions.unknown_grant", "There is no such grant for this device.")
 
 
@@ -61,14 +62,16 @@ class FactsOfConnections:
         self._audience = audience
 
     def gather(self, session: Session, request: AdmitRequest, permit_id: str) -> Gathered | NotProven:
-        """Everything about this connection, or NotProven when it names a grant or device that we do not have."""
+        """Everything about this connection, or NotProven when its grant, device or target cannot be used."""
         try:
             grant = self._grants.locked_within(session, request.grant_id)
             device = self._devices.get_within(session, request.device_id)
             person = self._people.get_within(session, grant.person_id)
-            target = self._targets.get_within(session, grant.target_id)
+            target = self._targets.in_use_within(session, grant.target_id)
         except NotFound:
             return UNKNOWN
+        except Conflict:
+            return RETIRED
         knock = self._knock(request, device)
         serial, proof = self._proof(session, request)
         return Gathered(

@@ -83,9 +83,10 @@ class TargetProbes:
     def probe_target(self, actor: str, target_id: str) -> ProbeResult:
         """Test the way to a target, and whether it shows the pinned key.
 
-        Raises NotFound, TooMany `sessions.too_many_probes`, and Unavailable.
+        Raises NotFound, Conflict `targets.retired`, TooMany `sessions.too_many_probes`, and Unavailable.
         """
-        target = self._targets.get(target_id)
+        with self._database.reading() as session:
+            target = self._targets.in_use_within(session, target_id)
         result = self._probe(actor, target.address, target.port, target.protocol, target.host_key, target.id)
         if result.host_key is not None:
             with self._database.unit_of_work() as unit:

@@ -259,11 +259,11 @@ class SessionsService:
         return len(ids)
 
     def leads_to(self, address: str, port: int) -> bool:
-        """Whether an open session's target is at this address and port now."""
+        """Whether an open session's target is in use and at this address and port now."""
         with self._database.reading() as session:
             ids = {row.target_id for row in store.open_sessions(session)}
             found = self._targets.several_within(session, ids).values()
-            return any((target.address, target.port) == (address, port) for target in found)
+            return any((one.address, one.port) == (address, port) and not one.is_retired for one in found)
 
     def way_without_use(self, session_id: str) -> tuple[str, int] | None:
         """Address and port of a session's target when no open session leads there any more. Raises NotFound."""
@@ -277,7 +277,7 @@ class SessionsService:
     def way_in_use(self, session_id: str) -> tuple[str, int, int] | None:
         """Address and port of a session's target, and for how many seconds other sessions still lead there.
 
-        None when none does. Raises NotFound.
+        None when none does, or the target is retired. Raises NotFound.
         """
         with self._database.reading() as session:
             target_id = self._row(session, session_id).target_id
@@ -285,6 +285,8 @@ class SessionsService:
             if not others:
                 return None
             target = self._targets.get_within(session, target_id)
+            if target.is_retired:
+                return None
             longest = max(row.not_after for row in others)
             return target.address, target.port, max(1, int((longest - self._clock.now()).total_seconds()))
 

@@ -94,6 +94,7 @@ class TargetAnswer(_Schema):
     description: str
     accounts: list[str]
     created_at: datetime
+    retired_at: datetime | None
 
 
 class TargetList(_Schema):
@@ -183,6 +184,12 @@ def plant_router(service: TargetService, access: PlantDoor) -> APIRouter:
         )
         return _target_answer(target)
 
+    @router.post("/targets/{target_id}/retire", operation_id="retire_target")
+    def retire_target(
+        target_id: str, caller: Annotated[Caller, Depends(access.requires("targets.target.retire"))]
+    ) -> TargetAnswer:
+        return _target_answer(service.retire(caller.person_id, target_id))
+
     return router
 
 
@@ -200,7 +207,7 @@ def vendor_router(service: TargetService, access: VendorDoor) -> APIRouter:
                     description=target.description,
                     accounts=[account.username for account in target.accounts],
                 )
-                for target in service.targets(limit=1000)
+                for target in service.targets(limit=1000, only_in_use=True)
             ]
         )
 
@@ -224,4 +231,5 @@ def _target_answer(target: Target) -> TargetAnswer:
         description=target.description,
         accounts=[account.username for account in target.accounts],
         created_at=target.created_at,
+        retired_at=target.retired_at,
     )

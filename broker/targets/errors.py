@@ -18,6 +18,22 @@ def name_taken(kind: str) -> Conflict:
     return Conflict("targets.name_taken", f"Another {kind} has this name.", {"kind": kind})
 
 
+def name_kept() -> Conflict:
+    """A retired target keeps its name."""
+    return Conflict(
+        "targets.name_kept",
+        "A retired target has this name and keeps it, so that its history is never read as another machine's. "
+        "Choose another name.",
+    )
+
+
+def retired() -> Conflict:
+    """The target is retired: its history is read, and nothing else is done with it."""
+    return Conflict(
+        "targets.retired", "The target is retired. Its history stays; for another machine enter another target."
+    )
+
+
 def unfit(field: str, message: str) -> Invalid:
     """A value cannot be used."""
     return Invalid("targets.unfit", message, {"field": field})

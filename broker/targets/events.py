@@ -72,3 +72,13 @@ class TargetEndpointChanged(AuditEvent):
     port: Public[int]
     host_key_sha256_before: Public[str]
     host_key_sha256: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetRetired(AuditEvent):
+    """A target was taken out of use for good: its sessions and grants end, its credentials go. Subject: the target."""
+
+    code: ClassVar[str] = "targets.target.retired"
+    name: Public[str]
+    address: Sensitive[str]
+    port: Public[int]

@@ -47,6 +47,12 @@ class Target:
     description: str
     accounts: tuple[Account, ...]
     created_at: datetime
+    retired_at: datetime | None
+
+    @property
+    def is_retired(self) -> bool:
+        """Whether it is out of use for good: its history is read, and nothing else."""
+        return self.retired_at is not None
 
     def account_named(self, username: str) -> Account | None:
         """The account of that user name, if the target has it."""

@@ -9,8 +9,8 @@ from broker.adapters.db.database import Database
 from broker.kernel.clock import Clock
 from broker.kernel.ids import new_id
 from broker.targets import rules, store
-from broker.targets.errors import name_taken, target_not_found, unfit, zone_not_found
-from broker.targets.events import TargetCreated, TargetEndpointChanged, ZoneCreated
+from broker.targets.errors import name_kept, name_taken, retired, target_not_found, unfit, zone_not_found
+from broker.targets.events import TargetCreated, TargetEndpointChanged, TargetRetired, ZoneCreated
 from broker.targets.model import Protocol, Target, Zone
 from broker.targets.store import AccountRow, TargetRow, ZoneRow
 
@@ -57,7 +57,8 @@ class TargetService:
     ) -> Target:
         """Enter a machine with its host key pinned and its accounts.
 
-        Raises Invalid `targets.unfit`, NotFound for the zone, Conflict `targets.name_taken`.
+        Raises Invalid `targets.unfit`, NotFound for the zone, Conflict `targets.name_taken`, and Conflict
+        `targets.name_kept` for the name of a retired target.
         """
         now = self._clock.now()
         row = TargetRow(
@@ -77,8 +78,9 @@ class TargetService:
         with self._database.unit_of_work() as unit:
             if unit.session.get(ZoneRow, zone_id) is None:
                 raise zone_not_found()
-            if store.target_named(unit.session, row.name) is not None:
-                raise name_taken("target")
+            namesake = store.target_named(unit.session, row.name)
+            if namesake is not None:
+                raise name_taken("target") if namesake.retired_at is None else name_kept()
             unit.session.add(row)
             unit.session.flush()
             for username in usernames:
@@ -101,7 +103,7 @@ class TargetService:
     def change_endpoint(self, actor: str, target_id: str, *, address: str, port: int, host_key: str) -> Target:
         """Move a target, or pin another host key. Its credentials no longer open until they are stored again.
 
-        Raises Invalid `targets.unfit` and NotFound.
+        Raises Invalid `targets.unfit`, NotFound, and Conflict `targets.retired`.
         """
         address, port, host_key = (
             rules.checked_address(address),
@@ -109,9 +111,7 @@ class TargetService:
             rules.checked_host_key(host_key),
         )
         with self._database.unit_of_work() as unit:
-            row = unit.session.get(TargetRow, target_id)
-            if row is None:
-                raise target_not_found()
+            row = _row_in_use(unit.session, target_id)
             if (row.address, row.port, row.host_key) != (address, port, host_key):
                 unit.emit(
                     TargetEndpointChanged(
@@ -131,10 +131,27 @@ class TargetService:
                 unit.session.flush()
             return store.targets_of(unit.session, [row])[0]
 
-    def targets(self, *, limit: int = 200, after: str | None = None) -> list[Target]:
+    def retire(self, actor: str, target_id: str) -> Target:
+        """Take a target out of use for good, as when the machine is no longer there.
+
+        From this transaction on nothing is asked for, approved, admitted or leased there; its sessions and grants then
+        end and its credentials are destroyed. Its requests, sessions and recordings stay readable, and it keeps its
+        name for good: a later machine of the same name would be taken for it in every one of them. Raises NotFound and
+        Conflict `targets.retired`.
+        """
+        with self._database.unit_of_work() as unit:
+            row = _row_in_use(unit.session, target_id)
+            row.retired_at = self._clock.now()
+            unit.session.add(row)
+            unit.emit(TargetRetired(actor=actor, subject=row.id, name=row.name, address=row.address, port=row.port))
+            return store.targets_of(unit.session, [row])[0]
+
+    def targets(self, *, limit: int = 200, after: str | None = None, only_in_use: bool = False) -> list[Target]:
         """Targets in the order they were made in, those after the id `after`."""
         with self._database.reading() as session:
-            return store.targets_of(session, store.target_rows(session, limit=limit, after=after))
+            return store.targets_of(
+                session, store.target_rows(session, limit=limit, after=after, only_in_use=only_in_use)
+            )
 
     def get(self, target_id: str) -> Target:
         """One target.
@@ -162,6 +179,18 @@ class TargetService:
             raise target_not_found()
         return store.targets_of(session, [row])[0]
 
+    def in_use_within(self, session: Session, target_id: str) -> Target:
+        """One target, kept from being retired until the caller's transaction ends.
+
+        Raises NotFound, and Conflict `targets.retired`.
+        """
+        row = session.get(TargetRow, target_id, with_for_update={"read": True})
+        if row is None:
+            raise target_not_found()
+        if row.retired_at is not None:
+            raise retired()
+        return store.targets_of(session, [row])[0]
+
     def named_within(self, session: Session, name: str) -> Target:
         """The target of that name, read in the caller's transaction.
 
@@ -176,3 +205,12 @@ class TargetService:
         """Those of these targets that exist, by id, read in the caller's transaction."""
         rows = session.exec(select(TargetRow).where(col(TargetRow.id).in_(target_ids))).all()
         return {target.id: target for target in store.targets_of(session, rows)}
+
+
+def _row_in_use(session: Session, target_id: str) -> TargetRow:
+    row = session.get(TargetRow, target_id, with_for_update=True)
+    if row is None:
+        raise target_not_found()
+    if row.retired_at is not None:
+        raise retired()
+    return row

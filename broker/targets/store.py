@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import UniqueConstraint
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from broker.adapters.db.columns import UtcDateTime, enum_column
+from broker.adapters.db.guards import Guard, guard_table
 from broker.targets.model import Account, Protocol, Target, Zone
 
 
@@ -21,7 +23,7 @@ class ZoneRow(SQLModel, table=True):
 
 
 class TargetRow(SQLModel, table=True):
-    """A machine in exactly one zone."""
+    """A machine in exactly one zone. A retired one keeps its row, its name and its accounts, as its history needs."""
 
     __tablename__ = "targets"
 
@@ -34,6 +36,7 @@ class TargetRow(SQLModel, table=True):
     host_key: str = Field(max_length=4096)
     description: str = Field(max_length=500)
     created_at: datetime = Field(sa_type=UtcDateTime)
+    retired_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class AccountRow(SQLModel, table=True):
@@ -45,6 +48,18 @@ class AccountRow(SQLModel, table=True):
     id: str = Field(primary_key=True, max_length=40)
     target_id: str = Field(foreign_key="targets.id", max_length=40, index=True)
     username: str = Field(max_length=64)
+
+
+GUARDS: Final = (
+    Guard(
+        name="targets_stay_retired",
+        table="targets",
+        before="UPDATE",
+        refuses_when="OLD.retired_at IS NOT NULL",
+        words="a retired target stays as it was",
+    ),
+)
+guard_table(SQLModel.metadata.tables["targets"], *GUARDS)
 
 
 def zone_of(row: ZoneRow) -> Zone:
@@ -70,9 +85,11 @@ def target_named(session: Session, name: str) -> TargetRow | None:
     return session.exec(select(TargetRow).where(TargetRow.name == name)).first()
 
 
-def target_rows(session: Session, *, limit: int, after: str | None) -> list[TargetRow]:
+def target_rows(session: Session, *, limit: int, after: str | None, only_in_use: bool = False) -> list[TargetRow]:
     """Targets in the order they were made in."""
     query = select(TargetRow).order_by(col(TargetRow.id)).limit(limit)
+    if only_in_use:
+        query = query.where(col(TargetRow.retired_at).is_(None))
     if after is not None:
         query = query.where(col(TargetRow.id) > after)
     return list(session.exec(query).all())
@@ -103,6 +120,7 @@ def targets_of(session: Session, rows: Iterable[TargetRow]) -> list[Target]:
             description=row.description,
             accounts=tuple(accounts.get(row.id, ())),
             created_at=row.created_at,
+            retired_at=row.retired_at,
         )
         for row in listed
     ]

@@ -22,6 +22,15 @@ class CredentialPut(AuditEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CredentialDestroyed(AuditEvent):
+    """A secret was erased because its target was retired. Subject: the credential."""
+
+    code: ClassVar[str] = "vault.credential.destroyed"
+    target_id: Public[str]
+    account: Sensitive[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class CredentialLeased(AuditEvent):
     """A session was given a secret, once. Subject: the lease."""
 

@@ -1,5 +1,6 @@
 """Storing credentials, and leasing one to one session for one target."""
 
+from datetime import datetime
 from typing import Final
 
 import asyncssh
@@ -15,7 +16,7 @@ from broker.kernel.sensitivity import SecretText
 from broker.targets.model import Account, Target
 from broker.targets.service import TargetService
 from broker.vault.errors import account_not_found, detached, lease_spent, no_credential, secret_unfit
-from broker.vault.events import CredentialLeased, CredentialPut
+from broker.vault.events import CredentialDestroyed, CredentialLeased, CredentialPut
 from broker.vault.model import Credential, CredentialKind, CredentialState, Lease
 from broker.vault.store import CredentialRow, LeaseRow, current_credential, lease_of_session, sessions_with
 
@@ -37,22 +38,22 @@ class VaultService:
     ) -> Credential:
         """Store the secret of an account, bound to the target as it is now; an earlier secret of the account is erased.
 
-        Raises NotFound for an unknown target or account, Invalid `vault.secret_unfit` for a password that is empty,
-        too long or holds control characters, and for a private key that is no OpenSSH or PEM key without passphrase.
+        Raises NotFound for an unknown target or account, Conflict `targets.retired`, Invalid `vault.secret_unfit` for a
+        password that is empty, too long or holds control characters, and for a private key that is no OpenSSH or PEM
+        key without passphrase.
         """
         fault = _fault_of(kind, secret)
         if fault is not None:
             raise secret_unfit(fault)
         now = self._clock.now()
         with self._database.unit_of_work() as unit:
-            target = self._targets.get_within(unit.session, target_id)
+            target = self._targets.in_use_within(unit.session, target_id)
             owner = target.account_named(account)
             if owner is None:
                 raise account_not_found()
             earlier = current_credential(unit.session, owner.id)
             if earlier is not None:
-                earlier.replaced_at, earlier.sealed = now, b""
-                unit.session.add(earlier)
+                _erase(unit.session, earlier, now)
             credential_id = new_id("crd", now)
             bound_to = _bound_to(credential_id, target, owner)
             row = CredentialRow(
@@ -77,6 +78,20 @@ class VaultService:
             )
         return Credential(credential_id, target.id, owner.id, owner.username, kind, now)
 
+    def destroy_credentials_of(self, actor: str, target_id: str) -> int:
+        """Erase every secret held for a target; returns how many. Raises NotFound."""
+        now, destroyed = self._clock.now(), 0
+        with self._database.unit_of_work() as unit:
+            for account in self._targets.get_within(unit.session, target_id).accounts:
+                row = current_credential(unit.session, account.id)
+                if row is not None:
+                    _erase(unit.session, row, now)
+                    unit.emit(
+                        CredentialDestroyed(actor=actor, subject=row.id, target_id=target_id, account=account.username)
+                    )
+                    destroyed += 1
+        return destroyed
+
     def lease(self, session_id: str, target_id: str, account: str, *, actor: str = "system:sessions") -> Lease:
         """Give a session its credential, in a transaction of its own; otherwise as `lease_within`."""
         with self._database.unit_of_work() as unit:
@@ -87,12 +102,13 @@ class VaultService:
     ) -> Lease:
         """Give a session its credential within the caller's transaction, and record it.
 
-        Raises Conflict `vault.lease_spent` when the session was given one before, NotFound `vault.no_credential`, and
-        Conflict `vault.detached` when the target's address, port or host key is no longer what the secret was bound to.
+        Raises Conflict `vault.lease_spent` when the session was given one before, NotFound `vault.no_credential`,
+        Conflict `vault.detached` when the target's address, port or host key is no longer what the secret was bound to,
+        and Conflict `targets.retired`.
         """
         if lease_of_session(unit.session, session_id) is not None:
             raise lease_spent()
-        target = self._targets.get_within(unit.session, target_id)
+        target = self._targets.in_use_within(unit.session, target_id)
         owner = target.account_named(account)
         if owner is None:
             raise account_not_found()
@@ -172,6 +188,11 @@ class VaultService:
         except SealBroken:
             return False
         return True
+
+
+def _erase(session: Session, row: CredentialRow, at: datetime) -> None:
+    row.replaced_at, row.sealed = at, b""
+    session.add(row)
 
 
 def _bound_to(credential_id: str, target: Target, account: Account) -> bytes:

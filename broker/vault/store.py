@@ -10,7 +10,10 @@ from broker.vault.model import CredentialKind
 
 
 class CredentialRow(SQLModel, table=True):
-    """A sealed secret. When another takes its place, `replaced_at` is set and the sealed bytes are emptied."""
+    """A sealed secret.
+
+    When another takes its place or its target is retired, `replaced_at` is set and the sealed bytes are emptied.
+    """
 
     __tablename__ = "credentials"
 

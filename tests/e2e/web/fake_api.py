@@ -232,6 +232,13 @@ def change_endpoint(target_id: str, body: m.Endpoint, house: AnyHouse) -> m.Targ
     return target
 
 
+@api.post("/targets/{target_id}/retire", dependencies=[need("targets.target.retire")])
+def retire_target(target_id: str, house: AnyHouse) -> m.TargetItem:
+    target = found(house.targets.get(target_id)).model_copy(update={"retired_at": stamp(house.now)})
+    house.targets[target_id] = target
+    return target
+
+
 @api.post("/targets/{target_id}/credentials", status_code=201, dependencies=[need("vault.credential.put")])
 def bind_credential(target_id: str, body: m.NewCredential, house: AnyHouse) -> m.Created:
     target = found(house.targets.get(target_id))

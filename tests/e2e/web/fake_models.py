@@ -179,6 +179,7 @@ class TargetItem(Shape):
     description: str
     accounts: list[str]
     created_at: str
+    retired_at: str | None = None
 
 
 class NewTarget(Shape):

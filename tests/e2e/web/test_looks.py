@@ -77,6 +77,7 @@ DIALOGS = [
     ("sec", "/targets", ["targets.add", "targets.create"], "target-new"),
     ("sec", "/targets/tgt_2", ["targets.put_credential"], "credential"),
     ("sec", "/targets/tgt_2", ["targets.change_endpoint", "targets.fetch_key"], "endpoint"),
+    ("sec", "/targets/tgt_2", ["targets.retire"], "target-retire"),
     ("sec", "/targets/tgt_2", ["targets.test_now"], "connection-test"),
 ]
 

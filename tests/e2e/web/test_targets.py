@@ -75,3 +75,33 @@ def test_each_account_says_whether_its_credential_opens(open_console: Opener) ->
     console.sees("vault.state.absent")
     console.go("/targets/tgt_2")
     console.sees("vault.state.detached")
+
+
+@BOTH
+def test_a_target_that_is_gone_is_retired_after_a_question_and_stays_readable(
+    open_console: Opener, plant: Plant, language: str
+) -> None:
+    console = open_console(language=language, size=PHONE)
+    console.sign_in("sec", "/targets/tgt_2")
+    console.button("targets.retire").click()
+    dialog = console.page.get_by_role("dialog")
+    expect(dialog).to_contain_text(console.text("targets.retire_text"))
+    dialog.get_by_role("button", name=console.text("app.cancel")).click()
+    assert plant.house.targets["tgt_2"].retired_at is None
+    console.button("targets.retire").click()
+    dialog.get_by_role("button", name=console.text("targets.retire_confirm"), exact=True).click()
+    console.sees("targets.state.retired")
+    assert plant.house.targets["tgt_2"].retired_at is not None
+    for gone in ("targets.retire", "targets.change_endpoint", "targets.test_now", "targets.put_credential"):
+        expect(console.button(gone)).to_have_count(0)
+    assert console.page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
+    console.go("/targets")
+    row = console.page.locator("tr, li, .card").filter(has_text="line3-plc-gw01").first
+    expect(row).to_contain_text(console.text("targets.state.retired"))
+
+
+def test_only_who_may_retire_a_target_is_offered_it(open_console: Opener) -> None:
+    console = open_console()
+    console.sign_in("audit", "/targets/tgt_1")
+    console.sees("targets.state.in_use")
+    expect(console.button("targets.retire")).to_have_count(0)

@@ -98,6 +98,39 @@ GUARDS = (
         tests=(f"{_WIRING}::test_a_target_that_moves_or_gets_another_key_ends_its_sessions_and_closes_the_way",),
     ),
     Guard(
+        promise="a retired target loses its sessions, grants and credentials",
+        file="broker/app/wiring.py",
+        text="    on(TargetRetired, give_up_target)\n",
+        without="",
+        tests=(f"{_WIRING}::test_a_retired_target_loses_its_sessions_grants_credential_and_way_and_keeps_its_history",),
+    ),
+    Guard(
+        promise="no secret leaves for a retired target",
+        file="broker/vault/service.py",
+        text="        target = self._targets.in_use_within(unit.session, target_id)\n        owner",
+        without="        target = self._targets.get_within(unit.session, target_id)\n        owner",
+        tests=("tests/unit/broker/vault/test_service.py::test_a_retired_target_gets_no_secret_and_takes_none",),
+    ),
+    Guard(
+        promise="a retired target admits nobody",
+        file="broker/sessions/admission.py",
+        text="            target = self._targets.in_use_within(session, grant.target_id)\n",
+        without="            target = self._targets.get_within(session, grant.target_id)\n",
+        tests=(
+            "tests/unit/broker/sessions/test_admission.py::"
+            "test_a_retired_target_admits_nobody_also_before_its_grants_are_taken_back",
+        ),
+    ),
+    Guard(
+        promise="a retired target's name is not given to another machine",
+        file="broker/targets/service.py",
+        text='raise name_taken("target") if namesake.retired_at is None else name_kept()',
+        without="pass",
+        tests=(
+            "tests/unit/broker/targets/test_service.py::test_a_retired_targets_name_is_not_given_to_another_machine",
+        ),
+    ),
+    Guard(
         promise="a replaced credential ends the sessions that use it",
         file="broker/app/wiring.py",
         text="    on(CredentialPut, drop_credential)\n",

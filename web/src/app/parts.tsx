@@ -22,7 +22,7 @@ export function PageHead({ title, lead, children }: { title: ReactNode; lead?: R
 export type Tone = 'good' | 'wait' | 'bad' | 'quiet' | 'live'
 
 const TONES: Record<string, Tone> = {
-  trusted: 'good', active: 'good', approved: 'good', verified: 'good', bound: 'good', sealed: 'good',
+  trusted: 'good', active: 'good', approved: 'good', verified: 'good', bound: 'good', sealed: 'good', in_use: 'good',
   live: 'live', open: 'live',
   pending: 'wait', submitted: 'wait', invited: 'wait', unconfirmed: 'wait', closing: 'wait', issued: 'wait', unchecked: 'wait',
   suspended: 'bad', denied: 'bad', revoked: 'bad', broken: 'bad', failed: 'bad', detached: 'bad', absent: 'wait',

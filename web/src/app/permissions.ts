@@ -14,6 +14,7 @@ export const may = {
   readTargets: 'targets.target.read',
   createTarget: 'targets.target.create',
   changeTarget: 'targets.target.change',
+  retireTarget: 'targets.target.retire',
   probeTarget: 'targets.target.probe',
   createZone: 'targets.zone.create',
   putCredential: 'vault.credential.put',

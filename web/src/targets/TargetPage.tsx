@@ -1,9 +1,11 @@
 /** One target: its facts, its accounts with their credentials, and the change of its address or key. */
-import { App as AntApp, Button } from 'antd'
+import { Alert, App as AntApp, Button } from 'antd'
 import { useState } from 'react'
 import { Link, useParams } from 'react-router'
 
+import { useAct } from '../app/data'
 import { Loading } from '../app/DataList'
+import { useFormat } from '../app/format'
 import { useI18n } from '../app/i18n/i18n'
 import { Icon } from '../app/icons'
 import { Facts, PageHead, Refusal, State } from '../app/parts'
@@ -11,7 +13,7 @@ import { may } from '../app/permissions'
 import { useSession } from '../app/session'
 import { useCredentialStates } from '../vault/api'
 import { CredentialDialog } from '../vault/CredentialDialog'
-import { useTarget } from './api'
+import { AUDIT, TARGETS, retireTarget, stateOf, useTarget, type Target } from './api'
 import { ConnectionTest } from './ConnectionTest'
 import { EndpointDialog } from './EndpointDialog'
 import { Fingerprint } from './EndpointFields'
@@ -20,10 +22,12 @@ export default function TargetPage() {
   const { t } = useI18n()
   const { can } = useSession()
   const { message } = AntApp.useApp()
+  const format = useFormat()
   const query = useTarget(useParams().id ?? '')
   const [binding, setBinding] = useState<string>()
   const [changing, setChanging] = useState(false)
   const target = query.data
+  const inUse = target?.retired_at === null
   return (
     <>
       <Link to="/targets" className="back">
@@ -35,11 +39,18 @@ export default function TargetPage() {
       {target ? (
         <>
           <PageHead title={target.name} lead={target.description}>
-            {can(may.changeTarget) ? <Button onClick={() => setChanging(true)}>{t('targets.change_endpoint')}</Button> : null}
+            {inUse && can(may.changeTarget) ? (
+              <Button onClick={() => setChanging(true)}>{t('targets.change_endpoint')}</Button>
+            ) : null}
+            {inUse && can(may.retireTarget) ? <RetireButton target={target} /> : null}
           </PageHead>
+          {target.retired_at !== null ? (
+            <Alert type="info" showIcon title={t('targets.retired_at', { at: format.moment(target.retired_at) })} />
+          ) : null}
           <div className="panel">
             <Facts
               rows={[
+                [t('targets.state_label'), <State key="state" of="targets.state" value={stateOf(target)} />],
                 [t('targets.zone'), target.zone],
                 [
                   t('targets.address'),
@@ -53,7 +64,7 @@ export default function TargetPage() {
             />
             <Fingerprint line={target.host_key} />
           </div>
-          {can(may.probeTarget) ? <ConnectionTest key={target.host_key} target={target} /> : null}
+          {inUse && can(may.probeTarget) ? <ConnectionTest key={target.host_key} target={target} /> : null}
           <section className="panel">
             <h2>{t('targets.accounts')}</h2>
             <p className="muted">{t('targets.credentials_text')}</p>
@@ -64,7 +75,7 @@ export default function TargetPage() {
                     <code>{account}</code>
                     <CredentialChip targetId={target.id} account={account} />
                   </span>
-                  {can(may.putCredential) ? (
+                  {inUse && can(may.putCredential) ? (
                     <Button size="small" onClick={() => setBinding(account)}>
                       {t('targets.put_credential')}
                     </Button>
@@ -88,6 +99,31 @@ export default function TargetPage() {
         </>
       ) : null}
     </>
+  )
+}
+
+function RetireButton({ target }: { target: Target }) {
+  const { t, tProblem } = useI18n()
+  const { modal, message } = AntApp.useApp()
+  const act = useAct(retireTarget, { rereads: [TARGETS, AUDIT] })
+  const retire = () =>
+    act
+      .mutateAsync(target.id)
+      .then(() => message.success(t('targets.retired', { target: target.name })))
+      .catch((error: unknown) => message.error(tProblem(error)))
+  const ask = () =>
+    modal.confirm({
+      title: t('targets.retire_title', { target: target.name }),
+      content: t('targets.retire_text'),
+      okText: t('targets.retire_confirm'),
+      okButtonProps: { danger: true },
+      cancelText: t('app.cancel'),
+      onOk: () => retire(),
+    })
+  return (
+    <Button danger onClick={ask}>
+      {t('targets.retire')}
+    </Button>
   )
 }
 

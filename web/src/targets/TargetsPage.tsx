@@ -6,19 +6,20 @@ import { Link } from 'react-router'
 import { DataList, type Column } from '../app/DataList'
 import { useI18n } from '../app/i18n/i18n'
 import { Icon } from '../app/icons'
-import { PageHead } from '../app/parts'
+import { PageHead, State } from '../app/parts'
 import { may } from '../app/permissions'
 import { useSession } from '../app/session'
-import { useTargets, type Target } from './api'
+import { stateOf, useTargets, type Target } from './api'
 import { NewTargetDialog } from './NewTargetDialog'
 
 export default function TargetsPage() {
-  const { t } = useI18n()
+  const { t, tCode } = useI18n()
   const { can } = useSession()
   const list = useTargets()
   const [adding, setAdding] = useState(false)
   const columns: Column<Target>[] = [
     { title: t('targets.name'), render: (target) => <Link to={`/targets/${target.id}`}>{target.name}</Link> },
+    { title: t('targets.state_label'), render: (target) => <State of="targets.state" value={stateOf(target)} /> },
     { title: t('targets.zone'), render: (target) => target.zone },
     {
       title: t('targets.address'),
@@ -47,7 +48,14 @@ export default function TargetsPage() {
         columns={columns}
         rowKey={(target) => target.id}
         empty={t('targets.none')}
-        search={(target) => [target.name, target.zone, target.address, target.description, ...target.accounts]}
+        search={(target) => [
+          target.name,
+          target.zone,
+          target.address,
+          target.description,
+          tCode('targets.state', stateOf(target)),
+          ...target.accounts,
+        ]}
       />
       {adding ? <NewTargetDialog onClose={() => setAdding(false)} /> : null}
     </>

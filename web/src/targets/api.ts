@@ -14,6 +14,8 @@ export interface Endpoint {
 
 export type Probe = Answer<'/api/v1/targets/{target_id}/probe', 'post'>
 
+export const stateOf = (target: Target) => (target.retired_at === null ? 'in_use' : 'retired')
+
 export const TARGETS = 'targets'
 export const ZONES = 'zones'
 export const AUDIT = 'audit'
@@ -36,6 +38,7 @@ export const createZone = (name: string) => ask(api.POST('/api/v1/zones', { body
 export const createTarget = (body: NewTarget) => ask(api.POST('/api/v1/targets', { body }))
 export const changeEndpoint = ({ id, ...body }: Endpoint & { id: string }) =>
   ask(api.PUT('/api/v1/targets/{target_id}/endpoint', { ...path(id), body }))
+export const retireTarget = (id: string) => ask(api.POST('/api/v1/targets/{target_id}/retire', path(id)))
 export const probeTarget = (id: string) => ask(api.POST('/api/v1/targets/{target_id}/probe', path(id)))
 export const probeAddress = (endpoint: Pick<Endpoint, 'address' | 'port'>) =>
   ask(api.POST('/api/v1/target-probes', { body: { ...endpoint, protocol: 'ssh' } }))

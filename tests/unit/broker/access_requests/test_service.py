@@ -237,3 +237,12 @@ def test_what_nobody_decides_lapses(plant: Plant) -> None:
     assert plant.requests.get(soon.id).request.state is RequestState.LAPSED
     assert plant.requests.get(later.id).request.state is RequestState.SUBMITTED
     assert plant.codes()[-1] == "access.request.lapsed"
+
+
+def test_nothing_is_asked_for_or_approved_at_a_retired_target(plant: Plant) -> None:
+    waiting = submitted(plant)
+    plant.world.targets.retire("psn_sec", plant.target.id)
+    assert refusal(plant.requests.submit, plant.asker, plant.target.name, "maint", WISH) == "targets.retired"
+    assert refusal(plant.requests.approve, plant.approver.id, waiting.request.id, HOUR) == "targets.retired"
+    denied = plant.requests.deny(plant.approver.id, waiting.request.id, "the machine is gone")
+    assert denied.target.name == plant.target.name

@@ -34,6 +34,7 @@ OWN_EVENT: Final[dict[str, str]] = {
     "create_zone": "ZoneCreated",
     "create_target": "TargetCreated",
     "change_target_endpoint": "TargetEndpointChanged",
+    "retire_target": "TargetRetired",
     "put_credential": "CredentialPut",
     "approve_access_request": "AccessRequestApproved",
     "deny_access_request": "AccessRequestDenied",

@@ -68,6 +68,7 @@ AT_THE_PLANT: Final[dict[str, frozenset[Role] | None]] = {
     "POST /api/v1/targets": frozenset({SECURITY}),
     "GET /api/v1/targets/{target_id}": frozenset({SECURITY, PLANT, AUDITOR}),
     "PUT /api/v1/targets/{target_id}/endpoint": frozenset({SECURITY}),
+    "POST /api/v1/targets/{target_id}/retire": frozenset({SECURITY}),
     "POST /api/v1/targets/{target_id}/probe": frozenset({SECURITY}),
     "POST /api/v1/target-probes": frozenset({SECURITY}),
     "GET /api/v1/targets/{target_id}/credentials": frozenset({SECURITY, PLANT, AUDITOR}),

@@ -23,7 +23,7 @@ from broker.knock_link.sources import SourceWatch
 from broker.sessions.events import ConnectionRefused
 from broker.sessions.model import Report, ReportedEvent, SessionState
 from broker.targets.testing import a_host_key
-from broker.vault.model import CredentialKind
+from broker.vault.model import CredentialKind, CredentialState
 from tests.unit.broker.knock_link.knocking import a_knock
 from tests.unit.broker.sessions.plant import GATEWAY, SOURCE, Plant, a_plant
 
@@ -70,6 +70,7 @@ def reacting(plant: Plant) -> tuple[Firewall, list[str]]:
         sessions=plant.sessions,
         live=plant.live,
         grants=plant.grants,
+        vault=plant.world.vault,
         devices=plant.world.devices,
         knocks=Knocks(plant.world.database, plant.world.devices),
         sources=SourceWatch(),
@@ -201,6 +202,21 @@ def test_a_target_that_is_confirmed_as_it_was_ends_nothing(plant: Plant) -> None
         "psn_sec", target.id, address=target.address, port=target.port, host_key=target.host_key
     )
     assert ordered_ends(plant) == []
+
+
+def test_a_retired_target_loses_its_sessions_grants_credential_and_way_and_keeps_its_history(plant: Plant) -> None:
+    grant, session_id, target = plant.a_grant(), running(plant), plant.target
+    firewall, pushed = reacting(plant)
+    plant.world.targets.retire("psn_sec", target.id)
+    assert ordered_ends(plant) == [(session_id, "target_retired")]
+    assert plant.grants.get(grant.id).grant.state is GrantState.REVOKED
+    assert plant.grants.live_grants() == {}
+    assert set(pushed) == {"roster"}
+    assert ("end_egress", target.address, target.port) in firewall.asked
+    (state,) = {state for _, state in plant.world.vault.states(target.id)}
+    assert state is CredentialState.ABSENT
+    assert plant.sessions.get(session_id).target.name == target.name
+    assert [view.target.name for view in plant.requests.requests(limit=5)] == [target.name] * 2
 
 
 def test_a_replaced_credential_ends_the_sessions_that_use_it(plant: Plant) -> None:

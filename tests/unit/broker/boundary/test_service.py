@@ -72,3 +72,15 @@ def test_a_site_without_a_described_firewall_says_so(world: World) -> None:
     with pytest.raises(Conflict) as refusal:
         BoundaryService(world.database, world.targets, None).render("psn_actor", Format.NFTABLES)
     assert refusal.value.code == "boundary.not_configured"
+
+
+def test_a_retired_target_has_no_rule_and_one_that_a_firewall_still_has_is_a_finding(
+    world: World, service: BoundaryService
+) -> None:
+    export = nft_text(exported_nftables(service.plan()))
+    zone = world.targets.zones()[0]
+    a_target(world.database, name="press-9", zone=zone, address="10.20.0.9")
+    gone = world.targets.named("press-4")
+    world.targets.retire("psn_sec", gone.id)
+    assert gone.address + " " not in service.render("psn_actor", Format.NFTABLES).text
+    assert not service.check("psn_actor", export, Format.NFTABLES).is_clean

@@ -164,3 +164,21 @@ def test_grants_are_listed_newest_first_and_ones_own_only(plant: Plant) -> None:
     assert [view.grant.id for view in plant.grants.grants(limit=5, before_id=second.id)] == [first.id]
     assert plant.grants.grants(limit=5, person_id=plant.approver.id) == []
     assert refusal(lambda: plant.grants.get(first.id, person_id=plant.approver.id)) == "not_found"
+
+
+def test_every_grant_of_a_retired_target_is_taken_back_with_its_certificates(plant: Plant) -> None:
+    first, second = plant.a_grant(), plant.a_grant()
+    serial = plant.grants.certify(plant.holder, first.id, LINE).serial
+    plant.world.targets.retire("psn_sec", plant.target.id)
+    assert [plant.grants.revoke_of_target("psn_sec", plant.target.id) for _ in range(2)] == [2, 0]
+    for grant in (first, second):
+        ended = plant.grants.get(grant.id).grant
+        assert (ended.state, ended.ended_by, ended.end_reason) == (
+            GrantState.REVOKED,
+            "psn_sec",
+            "the target was retired",
+        )
+    with plant.world.database.reading() as session:
+        certificate = plant.grants.certificate_within(session, serial)
+    assert certificate is not None
+    assert certificate.revoked_at is not None

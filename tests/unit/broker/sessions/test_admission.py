@@ -47,3 +47,11 @@ def test_a_used_proof_is_marked_by_the_hash_of_its_session_identifier(plant: Pla
     request = plant.a_client(plant.a_grant()).connect()
     assert len(identifier_sha256(request)) == 32
     assert identifier_sha256(request) != identifier_sha256(plant.a_client(plant.a_grant()).connect())
+
+
+def test_a_retired_target_admits_nobody_also_before_its_grants_are_taken_back(plant: Plant) -> None:
+    request = plant.a_client(plant.a_grant()).connect()
+    plant.world.targets.retire("psn_sec", plant.target.id)
+    gathered = _gather(plant, request)
+    assert isinstance(gathered, NotProven)
+    assert gathered.code == "targets.retired"

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from broker.kernel.errors import Invalid, NotFound, TooMany, Unavailable
+from broker.kernel.errors import Conflict, Invalid, NotFound, TooMany, Unavailable
 from broker.sessions import probing
 from broker.sessions.model import ProbeOrder, Report, ReportedEvent
 from broker.sessions.probing import TargetProbes
@@ -148,3 +148,11 @@ def test_few_tests_run_at_a_time(site: Site, monkeypatch: pytest.MonkeyPatch) ->
     for thread in threads:
         thread.join(10)
         assert not thread.is_alive()
+
+
+def test_a_retired_target_is_not_tested(site: Site) -> None:
+    site.plant.world.targets.retire("psn_sec", site.plant.target.id)
+    with pytest.raises(Conflict) as refusal:
+        site.probes.probe_target("psn_sec", site.plant.target.id)
+    assert refusal.value.code == "targets.retired"
+    assert site.ways == []

@@ -505,3 +505,20 @@ def test_requests_and_proofs_show_no_bytes(plant: Plant) -> None:
     # An id may end in a b before its quote: what counts is a quote that opens after the b.
     assert re.search(r"(?<!\w)b['\"]", repr(request)) is None
     assert blob_of(plant.a_client(plant.a_grant()).certificate_line)
+
+
+def test_no_credential_leaves_for_a_target_that_was_retired_in_between(plant: Plant) -> None:
+    admitted = plant.admitted()
+    plant.world.targets.retire("psn_sec", plant.target.id)
+    assert _lease_error(plant, admitted).code == "targets.retired"
+    assert plant.sessions.get(admitted.session_id).record.state is SessionState.PENDING
+
+
+def test_no_way_is_kept_open_to_a_retired_target(plant: Plant) -> None:
+    one, two = plant.admitted(), plant.admitted()
+    for admitted in (one, two):
+        plant.lease(admitted)
+    assert plant.sessions.leads_to(plant.target.address, plant.target.port)
+    plant.world.targets.retire("psn_sec", plant.target.id)
+    assert not plant.sessions.leads_to(plant.target.address, plant.target.port)
+    assert plant.sessions.way_in_use(one.session_id) is None

@@ -35,7 +35,7 @@ def body(zone_id: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_only_security_administrators_enter_and_move_targets(world: World, role: Role) -> None:
+def test_only_security_administrators_enter_move_and_retire_targets(world: World, role: Role) -> None:
     zone, target = a_zone(world.database), a_target(world.database, name="press-9")
     client = console(world, role)
     endpoint = {"address": "10.20.0.9", "port": 22, "host_key": a_host_key(9)}
@@ -43,8 +43,9 @@ def test_only_security_administrators_enter_and_move_targets(world: World, role:
         client.post("/zones", json={"name": "Paint shop"}).status_code,
         client.post("/targets", json=body(zone.id)).status_code,
         client.put(f"/targets/{target.id}/endpoint", json=endpoint).status_code,
+        client.post(f"/targets/{target.id}/retire").status_code,
     ]
-    assert statuses == ([201, 201, 200] if role is Role.SECURITY_ADMINISTRATOR else [403] * 3)
+    assert statuses == ([201, 201, 200, 200] if role is Role.SECURITY_ADMINISTRATOR else [403] * 4)
 
 
 def test_targets_are_read_in_pages(world: World) -> None:
@@ -81,6 +82,7 @@ def test_an_engineer_sees_targets_without_their_addresses(world: World) -> None:
     admin, engineer = world.somebody(Role.PLANT_ADMIN), world.somebody(username="kuka.meier")
     built = world.device_of(engineer, admin)
     a_target(world.database, name="press-4", address="10.20.0.4")
+    world.targets.retire("psn_sec", a_target(world.database, name="press-3").id)
     connection = a_vendor_connection(built.device.id, built.device.certificate_der)
     typed = Credentials("kuka.meier", SecretText(PASSWORD), SecretText(code_at(NOON)))
     token = world.sign_in.sign_in_at_vendor_face(typed, connection).token.reveal()
@@ -91,3 +93,15 @@ def test_an_engineer_sees_targets_without_their_addresses(world: World) -> None:
         "items": [{"name": "press-4", "protocol": "ssh", "description": "", "accounts": ["maint"]}]
     }
     assert "10.20.0.4" not in answer.text
+
+
+def test_a_retired_target_is_listed_with_the_moment_and_refuses_what_is_done_to_it(world: World) -> None:
+    target = a_target(world.database)
+    client = console(world, Role.SECURITY_ADMINISTRATOR)
+    assert client.get(f"/targets/{target.id}").json()["retired_at"] is None
+    assert client.post(f"/targets/{target.id}/retire").json()["retired_at"] is not None
+    again = client.post(f"/targets/{target.id}/retire")
+    assert (again.status_code, again.json()["code"]) == (409, "targets.retired")
+    (listed,) = client.get("/targets").json()["items"]
+    assert listed["retired_at"] is not None
+    assert client.post("/targets/tgt_x/retire").status_code == 404

@@ -74,3 +74,36 @@ def test_several_targets_are_found_at_once(world: World) -> None:
         with pytest.raises(NotFound):
             world.targets.named_within(session, "press-9")
     assert world.targets.zones() == [zone]
+
+
+def test_a_retired_target_is_read_and_nothing_else_is_done_with_it(world: World) -> None:
+    zone = world.targets.create_zone("psn_actor", "Press shop")
+    target = create(world, zone.id)
+    retired = world.targets.retire("psn_sec", target.id)
+    assert (retired.is_retired, retired.retired_at) == (True, world.clock.now())
+    assert world.targets.get(target.id) == world.targets.named("press-4") == retired
+    told = world.trail()[-1]
+    assert (told.code, told.actor, told.subject) == ("targets.target.retired", "psn_sec", target.id)
+    with pytest.raises(Conflict) as refusal:
+        world.targets.change_endpoint("psn_sec", target.id, address="10.0.0.1", port=22, host_key=a_host_key())
+    assert refusal.value.code == "targets.retired"
+    with pytest.raises(Conflict):
+        world.targets.retire("psn_sec", target.id)
+    with world.database.reading() as session, pytest.raises(Conflict):
+        world.targets.in_use_within(session, target.id)
+    assert world.codes().count("targets.target.retired") == 1
+    with pytest.raises(NotFound):
+        world.targets.retire("psn_sec", "tgt_x")
+    with world.database.reading() as session, pytest.raises(NotFound):
+        world.targets.in_use_within(session, "tgt_x")
+
+
+def test_a_retired_targets_name_is_not_given_to_another_machine(world: World) -> None:
+    zone = world.targets.create_zone("psn_actor", "Press shop")
+    world.targets.retire("psn_sec", create(world, zone.id).id)
+    with pytest.raises(Conflict) as refusal:
+        create(world, zone.id, address="10.20.0.5")
+    assert refusal.value.code == "targets.name_kept"
+    successor = create(world, zone.id, name="press-4b", address="10.20.0.4")
+    assert world.targets.targets(only_in_use=True) == [successor]
+    assert len(world.targets.targets()) == 2

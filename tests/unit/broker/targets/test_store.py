@@ -32,3 +32,11 @@ def test_several_targets_come_with_their_own_zones_and_accounts(world: World) ->
         "press-5": ["maint", "root"],
     }
     assert {target.zone_name for target in found} == {zone.name}
+
+
+@pytest.mark.parametrize("change", ["address='10.9.9.9'", "name='press-9'", "retired_at=NULL"])
+def test_the_database_itself_keeps_a_retired_target_as_it_was(world: World, change: str) -> None:
+    target = a_target(world.database)
+    world.targets.retire("psn_sec", target.id)
+    with pytest.raises(IntegrityError, match="stays as it was"), world.database.unit_of_work() as unit:
+        unit.session.connection().exec_driver_sql(f"UPDATE targets SET {change}")  # noqa: S608 - this test's own words

@@ -140,3 +140,31 @@ def test_what_is_no_usable_secret_is_refused_without_saying_it(world: World) -> 
             world.vault.put_credential("psn_actor", target.id, "maint", kind, SecretText(secret))
         assert refusal.value.params == {"fault": fault}
         assert not secret or secret not in str(refusal.value)
+
+
+def test_a_retired_target_gets_no_secret_and_takes_none(world: World) -> None:
+    target = a_target(world.database)
+    put(world, target)
+    world.targets.retire("psn_sec", target.id)
+    for refused in (lambda: world.vault.lease("ses_1", target.id, "maint"), lambda: put(world, target)):
+        with pytest.raises(Conflict) as refusal:
+            refused()
+        assert refusal.value.code == "targets.retired"
+
+
+def test_the_secrets_of_a_retired_target_are_erased_once(world: World) -> None:
+    target = a_target(world.database, accounts=("maint", "operator", "viewer"))
+    kept = a_target(world.database, name="press-5")
+    credentials = [put(world, target), put(world, target, account="operator")]
+    put(world, kept)
+    world.targets.retire("psn_sec", target.id)
+    assert [world.vault.destroy_credentials_of("psn_sec", target.id) for _ in range(2)] == [2, 0]
+    told = [one for one in world.trail() if one.code == "vault.credential.destroyed"]
+    assert [one.subject for one in told] == [one.id for one in credentials]
+    assert {one.actor for one in told} == {"psn_sec"}
+    with world.database.reading() as session:
+        stored = session.connection().exec_driver_sql("SELECT length(sealed) FROM credentials ORDER BY target_id, id")
+        assert sorted(length > 0 for (length,) in stored) == [False, False, True]
+        with pytest.raises(NotFound):
+            world.vault.open_for(session, credentials[0].id)
+    assert world.vault.lease("ses_2", kept.id, "maint").secret.reveal() == SECRET

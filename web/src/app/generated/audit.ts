@@ -497,8 +497,17 @@ export const AUDIT_EVENTS = {
     "address": "sensitive",
     "port": "public"
   },
+  "targets.target.retired": {
+    "name": "public",
+    "address": "sensitive",
+    "port": "public"
+  },
   "targets.zone.created": {
     "name": "public"
+  },
+  "vault.credential.destroyed": {
+    "target_id": "public",
+    "account": "sensitive"
   },
   "vault.credential.leased": {
     "credential_id": "public",
