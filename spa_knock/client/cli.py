@@ -3,9 +3,8 @@
 import io
 import platform
 import sys
-import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +19,7 @@ from spa_knock.client.enrolment import enroll as enroll_
 from spa_knock.client.errors import ClientError, Exit
 from spa_knock.client.fields import get_text
 from spa_knock.client.home import Home, write_private
-from spa_knock.client.invite import MOST_TEXT, PREFIX, InviteError, parse_invite
+from spa_knock.client.invite import InviteError, parse_invite
 from spa_knock.client.keys import is_key_locked, key_content, load_device_key
 from spa_knock.client.language import term, tr
 from spa_knock.client.launch import control_link, ensure_agent, is_running, stop_agent
@@ -33,6 +32,7 @@ from spa_knock.client.summary import (
     status_lines,
     target_lines,
 )
+from spa_knock.client.waiting import until_decided
 
 app = typer.Typer(
     help=tr("Remote maintenance through a Sallyport site."),
@@ -44,9 +44,6 @@ app = typer.Typer(
 Json = Annotated[
     bool, typer.Option("--json", help=tr("Print JSON on standard output; errors as JSON on standard error."))
 ]
-_POLL_SECONDS = 3.0
-_POLL_FAILURES = 20
-"""--wait goes on over this many unanswered questions in a row: a minute or more of a lost line."""
 
 
 @app.command()
@@ -63,12 +60,12 @@ def enroll(
 ) -> None:
     """Enrol this computer with an invite from the plant."""
     try:
-        parsed = parse_invite(_invite_text(invite))
+        parsed = parse_invite(talk.invite_text(invite))
     except InviteError as error:
         raise ClientError(
             "usage", tr("This invite cannot be used"), str(error), tr("Copy it again, all of it")
         ) from None
-    lock = _new_passphrase(passphrase_file) if passphrase or passphrase_file else None
+    lock = talk.new_passphrase(passphrase_file) if passphrase or passphrase_file else None
     talk.say(tr("Knocking at {name} ...", name=parsed.site.name), quiet=as_json)
     device_name = (name or platform.node() or "computer")[:80]
     done = enroll_(_home(), parsed, device_name, replace=replace, passphrase=lock)
@@ -191,7 +188,7 @@ def change_passphrase(
     home.enrolment()
     old = talk.secret(old_file, tr("passphrase")) if is_key_locked(home.key_path) else None
     key = load_device_key(home.key_path, old)
-    content = key_content(key, None if remove else _new_passphrase(new_file))
+    content = key_content(key, None if remove else talk.new_passphrase(new_file))
     stop_agent(home)
     write_private(home.key_path, content)
     words = tr("The device key lies on the disk without a passphrase.") if remove else tr("The device key is locked.")
@@ -259,7 +256,7 @@ def request(
     identity = str(asked.get("id"))
     talk.say(tr("Request {identity} is with the plant.", identity=printable(identity)), quiet=as_json)
     if wait:
-        asked = _wait(home, identity, quiet=as_json)
+        asked = until_decided(home, identity, quiet=as_json)
     talk.show(asked, request_lines, as_json=as_json)
     raise typer.Exit(exit_of_request(asked) if wait else Exit.OK)
 
@@ -351,55 +348,8 @@ def _ready(home: Home, passphrase_file: str) -> None:
             agent.ask("unlock", passphrase=talk.secret(passphrase_file, tr("passphrase of the device key")))
 
 
-def _new_passphrase(path: str) -> str:
-    chosen = talk.secret(path, tr("new passphrase of the device key"))
-    if not path and talk.prompt(tr("the same passphrase again")) != chosen:
-        raise ClientError("usage", tr("Nothing was changed"), tr("the two passphrases differ"), tr("Try again"))
-    return chosen
-
-
 def _home() -> Home:
     return Home(home_dir())
-
-
-def _wait(home: Home, identity: str, *, quiet: bool) -> Mapping[str, object]:
-    """Follows a request until it is decided; a lost line is put up with for a while. Raises ClientError."""
-    failures, said = 0, ""
-    while True:
-        try:
-            asked = talk.call_site(home, "GET", f"/access-requests/{identity}")
-            failures = 0
-        except ClientError as error:
-            failures += 1
-            if error.code != "no_answer" or failures > _POLL_FAILURES:
-                raise
-            talk.say(tr("No answer; still waiting ..."), quiet=quiet)
-            time.sleep(_POLL_SECONDS)
-            continue
-        state = str(asked.get("state"))
-        if state != said:
-            talk.say(f"{datetime.now().astimezone():%H:%M:%S} {printable(term(state))}", quiet=quiet)
-            said = state
-        if state != "submitted":
-            return asked
-        time.sleep(_POLL_SECONDS)
-
-
-def _invite_text(given: str) -> str:
-    if given.startswith(PREFIX):
-        return given
-    if given == "-":
-        return sys.stdin.read(MOST_TEXT + 1)
-    try:
-        with Path(given).open(encoding="utf-8") as file:
-            return file.read(MOST_TEXT + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ClientError(
-            "usage",
-            tr("The invite cannot be read"),
-            f"{given[:100]}: {type(error).__name__}",
-            tr("Name its file or paste it"),
-        ) from None
 
 
 def main() -> None:

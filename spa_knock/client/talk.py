@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import typer
 
@@ -11,6 +12,7 @@ from spa_knock.client.control import ControlLink
 from spa_knock.client.errors import ClientError
 from spa_knock.client.fields import FieldError
 from spa_knock.client.home import Home
+from spa_knock.client.invite import MOST_TEXT, PREFIX
 from spa_knock.client.language import tr
 from spa_knock.client.launch import control_link
 from spa_knock.client.vendor_link import Answer, refusal
@@ -61,6 +63,32 @@ def prompt(what: str, *, hidden: bool = True) -> str:
             tr("Give it with an option: --help"),
         )
     return str(typer.prompt(what.capitalize(), hide_input=hidden, err=True))
+
+
+def new_passphrase(path: str) -> str:
+    """A passphrase for the device key from its file, or asked twice. Raises ClientError."""
+    chosen = secret(path, tr("new passphrase of the device key"))
+    if not path and prompt(tr("the same passphrase again")) != chosen:
+        raise ClientError("usage", tr("Nothing was changed"), tr("the two passphrases differ"), tr("Try again"))
+    return chosen
+
+
+def invite_text(given: str) -> str:
+    """An invite that was pasted, is in this file, or comes in at `-`. Raises ClientError."""
+    if given.startswith(PREFIX):
+        return given
+    if given == "-":
+        return sys.stdin.read(MOST_TEXT + 1)
+    try:
+        with Path(given).open(encoding="utf-8") as file:
+            return file.read(MOST_TEXT + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClientError(
+            "usage",
+            tr("The invite cannot be read"),
+            f"{given[:100]}: {type(error).__name__}",
+            tr("Name its file or paste it"),
+        ) from None
 
 
 def call_site(home: Home, method: str, path: str, body: Mapping[str, object] | None = None) -> dict[str, object]:

@@ -14,13 +14,10 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from spa_knock.client.errors import ClientError
 from spa_knock.client.fields import (
     FieldError,
     as_object,
-    get_bytes,
     get_day_keys,
     get_int,
     get_object,
@@ -37,15 +34,12 @@ from spa_knock.client.grants import (
     read_name,
     why_no_grant,
 )
-from spa_knock.client.home import Enrolment, Home, KnockState, write_private
+from spa_knock.client.home import Enrolment, Home, KnockState
 from spa_knock.client.keys import (
     CertificateError,
-    bind_of,
-    check_device_certificate,
     is_key_locked,
     key_is_locked,
     load_device_key,
-    renewal_is_due,
 )
 from spa_knock.client.knocking import SSH_DOOR, Knocker
 from spa_knock.client.language import tr
@@ -54,7 +48,8 @@ from spa_knock.client.session import HeldCertificate, Holder, Session
 from spa_knock.client.silence import causes
 from spa_knock.client.site import Site
 from spa_knock.client.ssh_config import write_ssh_files
-from spa_knock.client.vendor_link import Answer, VendorLink, refusal, tls_context_of_key
+from spa_knock.client.unlocked import UnlockedDevice
+from spa_knock.client.vendor_link import Answer, VendorLink, refusal
 
 PART_BYTES = 40_000
 """An answer's body crosses the control socket in parts of this size: base64 of it stays below the framing's limit."""
@@ -66,23 +61,6 @@ _CALLABLE = re.compile(r"/(activation|targets|access-requests|grants)(/[A-Za-z0-
 Message = Mapping[str, object]
 
 
-class _Unlocked:
-    """D in memory, and what works with it."""
-
-    def __init__(self, home: Home, key: Ed25519PrivateKey) -> None:
-        self._home = home
-        self.key = key
-        site = home.enrolment().site
-        self.knocker = Knocker.of_home(home, site, key.sign)
-        context = tls_context_of_key(site, home.certificate_path, key, home.path)
-        self.link = VendorLink(site, self.knocker, bind_of(key.public_key()), context)
-
-    def show_certificate(self) -> None:
-        """Connections show the certificate that lies in the home now."""
-        site = self._home.enrolment().site
-        self.link.use(tls_context_of_key(site, self._home.certificate_path, self.key, self._home.path))
-
-
 class Verbs:
     """The agent's work, apart from its sockets. Safe to use from several threads."""
 
@@ -92,7 +70,7 @@ class Verbs:
         self._preparing = threading.Lock()
         self._just_failed: tuple[Wanted, float, ClientError] | None = None
         home.enrolment()
-        self._unlocked = None if is_key_locked(home.key_path) else _Unlocked(home, load_device_key(home.key_path))
+        self._unlocked = None if is_key_locked(home.key_path) else UnlockedDevice(home, load_device_key(home.key_path))
         self._verbs: Mapping[str, Callable[[Message], list[dict[str, object]]]] = {
             "status": self._status,
             "login": self._login,
@@ -127,7 +105,7 @@ class Verbs:
             self._unlocked.link.close()
 
     @property
-    def _device(self) -> "_Unlocked":
+    def _device(self) -> UnlockedDevice:
         """What works with D. Raises ClientError `key_locked` as long as nobody has unlocked it."""
         if self._unlocked is None:
             raise key_is_locked()
@@ -146,7 +124,7 @@ class Verbs:
         with self._preparing:
             if self._unlocked is None:
                 passphrase = get_text(message, "passphrase", most=MOST_PASSPHRASE)
-                self._unlocked = _Unlocked(self._home, load_device_key(self._home.key_path, passphrase))
+                self._unlocked = UnlockedDevice(self._home, load_device_key(self._home.key_path, passphrase))
         return [{"type": "unlocked"}]
 
     def _status(self, _message: Message) -> list[dict[str, object]]:
@@ -180,7 +158,7 @@ class Verbs:
     def _login(self, message: Message) -> list[dict[str, object]]:
         username = get_text(message, "username", most=200)
         secrets = {"password": get_text(message, "password", most=1024), "totp": get_text(message, "totp", most=20)}
-        self._take_next_certificate()
+        self._device.take_next_certificate()
         answer = self._link.call("POST", "/login", {"username": username, **secrets})
         if answer.status != http.HTTPStatus.OK:
             raise refusal(answer)
@@ -359,14 +337,8 @@ class Verbs:
     def _reach(self, _message: Message) -> list[dict[str, object]]:
         return [{"type": "reached", "seconds": round(self._link.reach(), 3)}]
 
-    def _take_next_certificate(self) -> None:
-        """A renewed certificate is used from a sign-in on: tokens are bound to the one that was shown for them."""
-        if self._home.take_next_certificate():
-            self._device.show_certificate()
-
     def _renew_when_due(self, session: Session) -> bool:
-        certificate = check_device_certificate(self._home.certificate_path.read_text(), self._device.key)
-        if not renewal_is_due(certificate, self._holder.site_seconds(session)):
+        if not self._device.is_renewal_due(self._holder.site_seconds(session)):
             return False
         try:
             self._renew_within(session)
@@ -380,26 +352,7 @@ class Verbs:
         return [{"type": "renewed", "not_after": not_after.strftime("%Y-%m-%dT%H:%M:%SZ")}]
 
     def _renew_within(self, session: Session) -> datetime:
-        """Asks for a new knock key and certificate and stores both, the key first.
-
-        The site takes the old pair until the new certificate is shown, so a crash between the two leaves what works.
-        """
-        answer = self._data(session, "POST", "/device/renewal", {})
-        knock_key, day_keys = get_bytes(answer, "knock_key_b64", length=32), get_day_keys(answer)
-        pem = get_text(answer, "certificate_pem", most=32_768)
-        try:
-            certificate = check_device_certificate(pem, self._device.key)
-        except CertificateError as error:
-            raise ClientError(
-                "refused", tr("The site sent an unusable certificate"), str(error), tr("Tell the plant")
-            ) from None
-
-        def learn(state: KnockState) -> KnockState:
-            return dataclasses.replace(state, knock_key=knock_key, day_keys=day_keys)
-
-        self._knocker.change(learn)
-        write_private(self._home.next_certificate_path, pem.encode())
-        return certificate.not_valid_after_utc
+        return self._device.keep_renewal(self._data(session, "POST", "/device/renewal", {}))
 
     def _silence(self, _message: Message) -> list[dict[str, object]]:
         """What may lie behind the last silence, the surest first."""

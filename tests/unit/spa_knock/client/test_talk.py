@@ -1,6 +1,8 @@
 """How a command speaks."""
 
+import io
 import json
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +10,7 @@ from spa_knock.client import talk
 from spa_knock.client.errors import ClientError, Exit
 from spa_knock.client.fields import FieldError
 from spa_knock.client.home import Home
+from spa_knock.client.invite import MOST_TEXT, PREFIX
 from tests.unit.spa_knock.client.conftest import RunningAgent
 
 ERROR = ClientError("denied", "Not allowed", "the plant said no", "Ask again")
@@ -62,3 +65,26 @@ def test_a_refused_call_is_raised_with_its_code(agent: RunningAgent) -> None:
 def test_calls_need_a_device_before_an_agent(home: Home) -> None:
     with pytest.raises(ClientError, match="not enrolled"):
         talk.call_site(home, "GET", "/targets")
+
+
+def test_an_invite_is_pasted_or_read_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "invite"
+    path.write_text("x" * (MOST_TEXT + 9))
+    assert talk.invite_text(PREFIX + "abc") == PREFIX + "abc"
+    assert len(talk.invite_text(str(path))) == MOST_TEXT + 1
+    monkeypatch.setattr("sys.stdin", io.StringIO("from standard input"))
+    assert talk.invite_text("-") == "from standard input"
+    with pytest.raises(ClientError, match="FileNotFoundError"):
+        talk.invite_text(str(tmp_path / "none"))
+
+
+def test_a_new_passphrase_that_is_typed_is_typed_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "passphrase"
+    path.write_text("correct horse\n")
+    path.chmod(0o600)
+    assert talk.new_passphrase(str(path)) == "correct horse"
+    typed = iter(["correct horse", "correct horse", "correct horse", "wrong horse"])
+    monkeypatch.setattr(talk, "prompt", lambda _what, *, hidden=True: next(typed))
+    assert talk.new_passphrase("") == "correct horse"
+    with pytest.raises(ClientError, match="differ"):
+        talk.new_passphrase("")
