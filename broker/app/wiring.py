@@ -295,10 +295,10 @@ def subscribe(house: House) -> None:
         house.opener.revoke(house.devices.get(event.subject).mark)
 
     def close_way(event: SessionEnded) -> None:
-        way = house.sessions.way_without_use(event.subject)
+        way = house.sessions.ways.without_use(event.subject)
         if way is not None:
             house.opener.end_egress(*way)
-        elif (shorter := house.sessions.way_in_use(event.subject)) is not None:
+        elif (shorter := house.sessions.ways.in_use(event.subject)) is not None:
             open_way(*shorter)
 
     def open_way(address: str, port: int, seconds: int) -> None:
@@ -313,14 +313,14 @@ def subscribe(house: House) -> None:
     def leave_target(event: TargetEndpointChanged) -> None:
         house.sessions.end_sessions_of_target(event.subject, "target_changed")
         # Sessions that end now look for the way where the target is; nothing leads to where it was.
-        if not house.sessions.leads_to(event.address_before, event.port_before):
+        if not house.sessions.ways.leads_to(event.address_before, event.port_before):
             house.opener.end_egress(event.address_before, event.port_before)
 
     def give_up_target(event: TargetRetired) -> None:
         house.sessions.end_sessions_of_target(event.subject, "target_retired")
         house.grants.revoke_of_target(event.actor, event.subject)
         house.vault.destroy_credentials_of(event.actor, event.subject)
-        if not house.sessions.leads_to(event.address, event.port):
+        if not house.sessions.ways.leads_to(event.address, event.port):
             house.opener.end_egress(event.address, event.port)
 
     def drop_credential(event: CredentialPut) -> None:
@@ -363,7 +363,7 @@ def subscribe(house: House) -> None:
     on(KnockAccepted, follow_knock)
     on(KnockAccepted, note_source)
     on(ConnectionRefused, note_stranger)
-    house.sessions.on_lease(open_way)
+    house.sessions.ways.on_lease(open_way)
     on(AccessRequestApproved, lambda event: house.grants.issue(event.subject))
     for changes_the_roster in (
         DeviceInvited,

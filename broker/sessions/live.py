@@ -12,7 +12,7 @@ from broker.grants.service import GrantService
 from broker.kernel.clock import Clock, milliseconds
 from broker.kernel.ids import new_id
 from broker.policy.model import DOORS
-from broker.sessions import errors, rules, store
+from broker.sessions import rules, store
 from broker.sessions.events import (
     SessionFrozen,
     SessionMessaged,
@@ -76,7 +76,7 @@ class LiveSessions:
         """
         words, now = rules.check_words(reason), self._clock.now()
         with self._database.unit_of_work() as unit:
-            row = self._row(unit.session, session_id)
+            row = store.existing(unit.session, session_id)
             rules.moved(row.state, SessionCommand.END)
             # The grant first: reactions come in this order, and the firewall's answer must not delay the roster.
             self._grants.revoke_within(unit, actor, row.grant_id, words)
@@ -175,7 +175,7 @@ class LiveSessions:
     def door_of(self, session_id: str) -> Door:
         """Where a session's engineer came in. Raises NotFound."""
         with self._database.reading() as session:
-            row = self._row(session, session_id)
+            row = store.existing(session, session_id)
             return Door(DOORS[row.protocol], row.source, row.source_port)
 
     def unanswered_ends(self) -> list[SessionRecord]:
@@ -192,7 +192,7 @@ class LiveSessions:
         """
         now = self._clock.now()
         with self._database.reading() as session:
-            target_id = self._row(session, session_id).target_id
+            target_id = store.existing(session, session_id).target_id
             for row in store.open_sessions(session):
                 if row.target_id == target_id and row.id != session_id:
                     other = store.record_of(row)
@@ -218,7 +218,7 @@ class LiveSessions:
 
     def _note_unanswered(self, session_id: str) -> None:
         with self._database.unit_of_work() as unit:
-            row = self._row(unit.session, session_id)
+            row = store.existing(unit.session, session_id)
             if row.unanswered_at is not None:
                 return
             row.unanswered_at = self._clock.now()
@@ -235,15 +235,8 @@ class LiveSessions:
 
     # -- rows ---------------------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def _row(session: Session, session_id: str) -> SessionRow:
-        row = session.get(SessionRow, session_id)
-        if row is None:
-            raise errors.not_found(session_id)
-        return row
-
     def _live_row(self, session: Session, session_id: str) -> SessionRow:
-        row = self._row(session, session_id)
+        row = store.existing(session, session_id)
         rules.check_live(row.state)
         return row
 

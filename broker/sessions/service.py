@@ -1,6 +1,6 @@
 """The use-cases of sessions: admit, lease, renew, order an end; and what a reader sees."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePath
@@ -43,6 +43,7 @@ from broker.sessions.model import (
 )
 from broker.sessions.orders import Orders
 from broker.sessions.store import SessionRow, UsedProofRow
+from broker.sessions.ways import Ways
 from broker.targets.model import Target
 from broker.targets.service import TargetService
 from broker.vault.service import VaultService
@@ -101,14 +102,7 @@ class SessionsService:
             people=people, devices=devices, targets=targets, grants=grants, audience=audience
         )
         self.orders = Orders()
-        self._open_way: Callable[[str, int, int], None] = lambda _address, _port, _seconds: None
-
-    def on_lease(self, open_way: Callable[[str, int, int], None]) -> None:
-        """Have the gateway's way to a target opened with each lease: address, port, seconds until the permit ends.
-
-        It is called before the lease is committed; when it raises, nothing is leased.
-        """
-        self._open_way = open_way
+        self.ways = Ways(database, clock, targets)
 
     # -- the gateway asks ---------------------------------------------------------------------------------------------
 
@@ -158,7 +152,7 @@ class SessionsService:
             raise errors.trail_unavailable()
         now = self._clock.now()
         with self._database.unit_of_work() as unit:
-            row = self._row(unit.session, session_id)
+            row = store.existing(unit.session, session_id)
             if row.worker != gateway.worker or row.boot_id != gateway.boot_id:
                 raise errors.other_gateway()
             if row.permit_id != permit_id:
@@ -180,9 +174,7 @@ class SessionsService:
                     actor=row.person_id, subject=row.id, recording_id=row.recording_id, lease_id=lease.lease_id
                 )
             )
-            # Every flow there ends with the way, so it lasts as long as the longest session that leads there.
-            longest = max(one.not_after for one in self._leading_to(unit.session, row.target_id))
-            self._open_way(lease.address, lease.port, max(1, int((longest - now).total_seconds())))
+            self.ways.open_within(unit.session, row.target_id, lease.address, lease.port, now)
         return LeaseAnswer(
             lease_id=lease.lease_id,
             address=lease.address,
@@ -197,7 +189,7 @@ class SessionsService:
         """Until when the session's permit holds. Raises NotFound and Forbidden `sessions.permit_over`."""
         now = self._clock.now()
         with self._database.reading() as session:
-            row = self._row(session, session_id)
+            row = store.existing(session, session_id)
             if row.worker != gateway.worker:
                 raise errors.other_gateway()
             if row.state is not SessionState.LIVE or now >= row.not_after:
@@ -215,7 +207,7 @@ class SessionsService:
         """
         code, now = rules.check_reason(reason), self._clock.now()
         with self._database.unit_of_work() as unit:
-            row = self._row(unit.session, session_id)
+            row = store.existing(unit.session, session_id)
             self.orders.end_within(unit, row, OrderKind.END, code, actor, now)
             return store.record_of(row)
 
@@ -258,38 +250,6 @@ class SessionsService:
             self.order_end(session_id, reason)
         return len(ids)
 
-    def leads_to(self, address: str, port: int) -> bool:
-        """Whether an open session's target is in use and at this address and port now."""
-        with self._database.reading() as session:
-            ids = {row.target_id for row in store.open_sessions(session)}
-            found = self._targets.several_within(session, ids).values()
-            return any((one.address, one.port) == (address, port) and not one.is_retired for one in found)
-
-    def way_without_use(self, session_id: str) -> tuple[str, int] | None:
-        """Address and port of a session's target when no open session leads there any more. Raises NotFound."""
-        with self._database.reading() as session:
-            target_id = self._row(session, session_id).target_id
-            if any(row.target_id == target_id for row in store.open_sessions(session)):
-                return None
-            target = self._targets.get_within(session, target_id)
-            return target.address, target.port
-
-    def way_in_use(self, session_id: str) -> tuple[str, int, int] | None:
-        """Address and port of a session's target, and for how many seconds other sessions still lead there.
-
-        None when none does, or the target is retired. Raises NotFound.
-        """
-        with self._database.reading() as session:
-            target_id = self._row(session, session_id).target_id
-            others = self._leading_to(session, target_id)
-            if not others:
-                return None
-            target = self._targets.get_within(session, target_id)
-            if target.is_retired:
-                return None
-            longest = max(row.not_after for row in others)
-            return target.address, target.port, max(1, int((longest - self._clock.now()).total_seconds()))
-
     # -- reading ------------------------------------------------------------------------------------------------------
 
     def sessions(
@@ -302,7 +262,7 @@ class SessionsService:
     def get(self, session_id: str) -> SessionView:
         """One session. Raises NotFound."""
         with self._database.reading() as session:
-            return self._views(session, [store.record_of(self._row(session, session_id))])[0]
+            return self._views(session, [store.record_of(store.existing(session, session_id))])[0]
 
     def count_open(self) -> int:
         """How many sessions are not closed."""
@@ -321,12 +281,6 @@ class SessionsService:
         )
 
     # -- inside a transaction -----------------------------------------------------------------------------------------
-
-    @staticmethod
-    def _leading_to(session: Session, target_id: str) -> list[SessionRow]:
-        """The open sessions that were leased the way to a target."""
-        leased = (row for row in store.open_sessions(session) if row.state is not SessionState.PENDING)
-        return [row for row in leased if row.target_id == target_id]
 
     def _verdict(self, gathered: Gathered | NotProven, now: datetime) -> Verdict:
         if isinstance(gathered, NotProven):
@@ -408,13 +362,6 @@ class SessionsService:
         for session_id in ids:
             self.order_end(session_id, reason)
         return len(ids)
-
-    @staticmethod
-    def _row(session: Session, session_id: str) -> SessionRow:
-        row = session.get(SessionRow, session_id)
-        if row is None:
-            raise errors.not_found(session_id)
-        return row
 
     def _views(self, session: Session, records: Sequence[SessionRecord]) -> list[SessionView]:
         people: Mapping[str, Person] = self._people.several_within(session, {one.person_id for one in records})

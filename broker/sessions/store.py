@@ -8,6 +8,7 @@ from sqlmodel import Field, Session, SQLModel, col, select
 
 from broker.adapters.db.columns import UtcDateTime, enum_column
 from broker.kernel.clock import milliseconds
+from broker.sessions import errors
 from broker.sessions.model import OrderKind, SessionOrder, SessionRecord, SessionState
 from broker.sessions.rules import OPEN_STATES
 
@@ -117,6 +118,14 @@ def record_of(row: SessionRow) -> SessionRecord:
         unanswered_at=row.unanswered_at,
         recording_health=row.recording_health,
     )
+
+
+def existing(session: Session, session_id: str) -> SessionRow:
+    """That session's row. Raises NotFound."""
+    row = session.get(SessionRow, session_id)
+    if row is None:
+        raise errors.not_found(session_id)
+    return row
 
 
 def newest(

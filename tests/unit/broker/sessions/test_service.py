@@ -16,7 +16,7 @@ from broker.identities.store import PersonRow
 from broker.kernel.errors import Conflict, Forbidden, NotFound, SallyportError, Unavailable
 from broker.policy.model import Deny
 from broker.recordings.model import OpenedFacts
-from broker.sessions.model import AdmitRequest, Admitted, Ended, GatewayIdentity, OrderKind, SessionOrder, SessionState
+from broker.sessions.model import AdmitRequest, Admitted, GatewayIdentity, OrderKind, SessionOrder, SessionState
 from broker.sessions.rules import PENDING_LIMIT
 from tests.unit.broker.sessions.plant import (
     GATEWAY,
@@ -376,42 +376,15 @@ def test_a_changed_target_gives_no_lease_and_the_session_stays_pending(plant: Pl
     assert "recordings.recording.opened" not in plant.codes()
 
 
-def test_a_lease_opens_the_way_to_its_target_for_as_long_as_the_permit_holds(plant: Plant) -> None:
-    ways: list[tuple[str, int, int]] = []
-    plant.sessions.on_lease(lambda address, port, seconds: ways.append((address, port, seconds)))
-    plant.lease(plant.admitted())
-    assert ways == [(plant.target.address, 22, 7200)]
-
-
 def test_no_credential_leaves_when_the_way_to_its_target_cannot_be_opened(plant: Plant) -> None:
     def closed(_address: str, _port: int, _seconds: int) -> None:
         raise Unavailable("opener.no_answer", "The firewall writer does not answer.")
 
     admitted = plant.admitted()
-    plant.sessions.on_lease(closed)
+    plant.sessions.ways.on_lease(closed)
     assert _lease_error(plant, admitted).code == "opener.no_answer"
     assert plant.sessions.get(admitted.session_id).record.state is SessionState.PENDING
     assert "vault.credential.leased" not in plant.codes()
-
-
-def test_the_way_to_a_target_is_without_use_after_its_last_session(plant: Plant) -> None:
-    one, two = plant.admitted(), plant.admitted()
-    assert plant.sessions.way_without_use(one.session_id) is None
-    for admitted in (one, two):
-        ended = Ended(admitted.session_id, "client_left", plant.world.clock.now(), None, None)
-        plant.reports.ended(GATEWAY, "boot-1", 1 if admitted is one else 2, ended)
-    assert plant.sessions.way_without_use(one.session_id) == (plant.target.address, 22)
-
-
-def test_the_way_lasts_as_long_as_the_longest_session_that_leads_there(plant: Plant) -> None:
-    ways: list[int] = []
-    plant.sessions.on_lease(lambda _address, _port, seconds: ways.append(seconds))
-    one = plant.admitted()
-    assert plant.sessions.way_in_use(one.session_id) is None
-    plant.lease(one)
-    plant.lease(plant.admitted())
-    assert ways == [7200, 7200]
-    assert plant.sessions.way_in_use(one.session_id) == (plant.target.address, 22, 7200)
 
 
 # -- ending -----------------------------------------------------------------------------------------------------------
@@ -512,13 +485,3 @@ def test_no_credential_leaves_for_a_target_that_was_retired_in_between(plant: Pl
     plant.world.targets.retire("psn_sec", plant.target.id)
     assert _lease_error(plant, admitted).code == "targets.retired"
     assert plant.sessions.get(admitted.session_id).record.state is SessionState.PENDING
-
-
-def test_no_way_is_kept_open_to_a_retired_target(plant: Plant) -> None:
-    one, two = plant.admitted(), plant.admitted()
-    for admitted in (one, two):
-        plant.lease(admitted)
-    assert plant.sessions.leads_to(plant.target.address, plant.target.port)
-    plant.world.targets.retire("psn_sec", plant.target.id)
-    assert not plant.sessions.leads_to(plant.target.address, plant.target.port)
-    assert plant.sessions.way_in_use(one.session_id) is None
