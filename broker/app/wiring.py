@@ -220,7 +220,7 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
         trail=trail,
     )
     live = LiveSessions(database, clock, orders=sessions.orders, grants=grants, targets=targets)
-    reports = GatewayReports(database, clock, devices, recordings)
+    reports = GatewayReports(database, clock, devices, recordings, evidence_public=keys.evidence_public(layout))
     watching = Watching(live, recordings)
     authority = AuthorityServer(sessions, reports, clock, watching=watching, peer_uid=settings.users.gateway)
     probes = TargetProbes(database, clock, targets)

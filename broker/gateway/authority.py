@@ -1,8 +1,8 @@
 """The one port between the byte side and the control side: messages out, orders in, and what outlives silence.
 
-Outward: `admit`, `lease`, `hold`, `renew` (asked and awaited), `ended` and `report` (spooled on disk, delivered at
-least once, in order). Inward: orders about a session, to test a connection, and to remove what was lawfully destroyed.
-The gateway never asks per byte.
+Outward: `admit`, `lease`, `hold`, `renew` (asked and awaited), `ended` and `report` (signed, spooled on disk, delivered
+at least once, in order). Inward: orders about a session, to test a connection, and to remove what was lawfully
+destroyed. The gateway never asks per byte.
 """
 
 import asyncio
@@ -28,6 +28,9 @@ HOLD_SECONDS: Final = 300.0
 RENEW_SECONDS: Final = 5.0
 DELIVER_SECONDS: Final = 10.0
 PING_SECONDS: Final = 10.0
+VERSION: Final = 2
+"""Of the link. A control that takes no signed entries refuses it, so that none is handed to one that would drop it."""
+
 _PING_EVERY_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 1.0
 _MOST_REFUSALS: Final = 5
@@ -166,13 +169,14 @@ class Authority:
         self._on_release = on_release
         self._early: OrderedDict[str, Order] = OrderedDict()
         self._pending = asyncio.Event()
+        self._unsynced = asyncio.Event()
         self._link = LocalLink(
             path,
             greeting=lambda: {
                 "type": "hello",
                 "worker": worker,
                 "boot_id": boot_id,
-                "version": 1,
+                "version": VERSION,
                 "sessions": list(sessions()),
             },
             on_message=self._received,
@@ -189,6 +193,7 @@ class Authority:
             tasks.create_task(self._link.run())
             tasks.create_task(self._ping())
             tasks.create_task(self._deliver())
+            tasks.create_task(self._sync())
 
     async def admit(self, request: AdmitRequest) -> Admission | Denial:
         """Asks for a permit. Raises PeerSilent, PeerRefused or BadAnswer; nothing is opened then."""
@@ -289,7 +294,8 @@ class Authority:
             await self._link.up.wait()
             await asyncio.sleep(_PING_EVERY_SECONDS)
             try:
-                await self._ask({"type": "ping"}, PING_SECONDS)
+                newest = {"boot_id": self._boot_id, "seq": self._spool.newest_seq}
+                await self._ask({"type": "ping", **newest}, PING_SECONDS)
             except PeerSilent as error:
                 _log.warning("control_silent", error=str(error))
             except PeerRefused:
@@ -301,21 +307,32 @@ class Authority:
         except SpoolError as error:
             _log.error("spool_failed", error=str(error))
         self._pending.set()
+        self._unsynced.set()
+
+    async def _sync(self) -> None:
+        """Forces to disk what was kept, whether control is there or not."""
+        while True:
+            await self._unsynced.wait()
+            self._unsynced.clear()
+            try:
+                await asyncio.to_thread(self._spool.sync)
+            except SpoolError as error:
+                _log.error("spool_failed", error=str(error))
 
     async def _deliver(self) -> None:
         refusals = 0
         while True:
-            entry = self._spool.first()
-            if entry is None:
+            spooled = self._spool.first()
+            if spooled is None:
                 self._pending.clear()
                 await self._pending.wait()
                 continue
             await self._link.up.wait()
             try:
                 await asyncio.to_thread(self._spool.sync)
-                await self._ask({**entry.message, "boot_id": entry.boot_id, "seq": entry.seq}, DELIVER_SECONDS)
+                await self._ask({"type": "spooled", **spooled.to_json()}, DELIVER_SECONDS)
             except PeerRefused as refusal:
-                _log.error("message_refused", kind=entry.message.get("type"), seq=entry.seq, code=refusal.code)
+                _log.error("message_refused", seq=spooled.entry.seq, code=refusal.code)
                 refusals += 1
                 if refusal.code == "internal" and refusals < _MOST_REFUSALS:
                     await asyncio.sleep(_RETRY_SECONDS)
@@ -327,7 +344,7 @@ class Authority:
                 continue
             refusals = 0
             try:
-                self._spool.done(entry)
+                self._spool.done(spooled)
             except SpoolError as error:
                 _log.error("spool_failed", error=str(error))
 

@@ -1,5 +1,6 @@
-"""The gateway's evidence key: marks recordings that have no proper end, now or after a crash."""
+"""The gateway's evidence key: vouches for the key of each start, and marks recordings without a proper end."""
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from broker.gateway.authority import RecordingFacts
 from recorder.broken import mark_broken
 from recorder.errors import RecordingError
+from recorder.sequence import BootKey
 from recorder.walk import read_front
 
 SUFFIX: Final = ".sallyrec"
@@ -33,7 +35,7 @@ class LostSession:
 
 
 class Evidence:
-    """Signs `broken` trailers."""
+    """Signs `broken` trailers and the keys of starts."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
@@ -49,6 +51,10 @@ class Evidence:
         if not isinstance(key, Ed25519PrivateKey):
             raise BadEvidenceKey(f"{path} is no Ed25519 key")
         return cls(key)
+
+    def boot_key(self, worker: str, boot_id: str) -> BootKey:
+        """A new key for the events of this start; it stays in memory."""
+        return BootKey.make(worker, boot_id, self._key.sign, os.urandom)
 
     def mark(self, path: Path, reason: str, now_ms: int) -> RecordingFacts:
         """Appends the trailer to a recording that no writer holds. Raises RecordingError."""

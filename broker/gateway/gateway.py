@@ -17,10 +17,9 @@ from broker.gateway import contract as c
 from broker.gateway import knocks
 from broker.gateway.authority import AdmitRequest, Authority, Order, OrderKind
 from broker.gateway.doorway import Doorway, ProvenConnection
-from broker.gateway.driver import SessionDriver, Surroundings
+from broker.gateway.driver import Legs, SessionDriver, Surroundings
 from broker.gateway.evidence import Evidence
 from broker.gateway.knocks import Expectations
-from broker.gateway.legs import Legs
 from broker.gateway.local_cut import LocalCut
 from broker.gateway.opener_link import OpenerLink
 from broker.gateway.permits import Admission, Denial
@@ -248,7 +247,8 @@ class Gateway:
         """
         config = self._config
         boot_id = secrets.token_hex(16)
-        spool = Spool(config.state_dir / "spool.jsonl", boot_id)
+        evidence = Evidence.load(config.evidence_key_file)
+        spool = Spool(config.state_dir / "spool.jsonl", evidence.boot_key(config.worker, boot_id))
         probes = Probes(self._specs, lambda code, params: authority.report(None, code, params))
         authority = Authority(
             config.authority_socket,
@@ -262,7 +262,6 @@ class Gateway:
             on_removal=lambda line: removing.begin(line),
             on_release=lambda line: releasing.begin(line),
         )
-        evidence = Evidence.load(config.evidence_key_file)
 
         def report(code: str, params: Mapping[str, str | int]) -> None:
             authority.report(None, code, params)

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import secrets
 import time
 from collections.abc import Callable
@@ -9,15 +10,25 @@ from pathlib import Path
 
 import asyncssh
 from asyncssh.public_key import decode_ssh_certificate
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from broker.gateway.evidence import Evidence
 from broker.gateway.knocks import Expectation
 from broker.policy.command_rules import CommandRules, linux_default
 from recorder.numbered import Assembler, Numbered
 from recorder.seal import generate_recipient
+from recorder.sequence import BootKey, read_boot, read_entry
 from spa_knock.link.framing import Decoder, encode
 from spa_knock.wire.proof import make_proof, proof_key
 
 Message = dict[str, object]
+
+
+def a_boot_key(
+    worker: str = "gateway-1", boot_id: str = "boot-1", evidence: Ed25519PrivateKey | None = None
+) -> BootKey:
+    """The key of one start, as a gateway makes it; without `evidence` an unknown evidence key vouches for it."""
+    return Evidence(evidence or Ed25519PrivateKey.generate()).boot_key(worker, boot_id)
 
 
 def wall_ms() -> int:
@@ -224,19 +235,22 @@ class FakeAuthority:
                 return {"type": "answer", "decision": self.answer_hold}
             case "renew":
                 return {"type": "answer", "not_after_ms": self.permit["not_after_ms"]}
-            case "ended" | "report" as kind:
-                key = (message["boot_id"], message["seq"])
-                if key not in self.seen:
-                    self.seen.append(key)
-                    if kind == "ended":
-                        self.ended.append(message)
-                    else:
-                        events = message["events"]
-                        assert isinstance(events, list)  # noqa: S101
-                        self.events += [{**event, "session_id": message["session_id"]} for event in events]
-                return {"type": "answer"}
+            case "spooled":
+                return self._take(message)
             case other:
                 return {"type": "failed", "code": "unknown", "message": str(other)}
+
+    def _take(self, message: Message) -> Message:
+        boot, entry = read_boot(message["boot"]), read_entry(message["entry"])
+        entry.check(boot)
+        payload = json.loads(entry.payload)
+        if (entry.boot_id, entry.seq) not in self.seen:
+            self.seen.append((entry.boot_id, entry.seq))
+            if payload["type"] == "ended":
+                self.ended.append(payload)
+            elif payload["type"] == "report":
+                self.events += [{**event, "session_id": payload["session_id"]} for event in payload["events"]]
+        return {"type": "answer"}
 
     def _admit(self, message: Message) -> Message:
         self.before_admit()

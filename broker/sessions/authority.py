@@ -18,7 +18,7 @@ import structlog
 
 from broker.kernel.clock import Clock
 from broker.kernel.errors import SallyportError
-from broker.sessions import messages
+from broker.sessions import messages, spooled
 from broker.sessions.messages import BadMessage, Message
 from broker.sessions.model import GatewayIdentity, ProbeOrder, SessionOrder
 from broker.sessions.reports import GatewayReports
@@ -210,6 +210,9 @@ class AuthorityServer:
         while True:
             for message in waiting:
                 if message.get("type") == "ping":
+                    told = messages.newest(message)
+                    if told is not None:
+                        self._reports.newest(link.identity, told)
                     link.send({**messages.taken(), "id": message.get("id")})
                     continue
                 await link.slots.acquire()
@@ -245,6 +248,7 @@ class AuthorityServer:
             "hold": _hold,
             "ended": self._ended,
             "report": self._report,
+            "spooled": self._spooled,
         }
         handler = handlers.get(str(message.get("type")))
         if handler is None:
@@ -268,6 +272,10 @@ class AuthorityServer:
 
     def _report(self, gateway: GatewayIdentity, message: Message) -> dict[str, object]:
         self._reports.report(gateway, messages.report(message))
+        return messages.taken()
+
+    def _spooled(self, gateway: GatewayIdentity, message: Message) -> dict[str, object]:
+        self._reports.spooled(gateway, spooled.signed(message))
         return messages.taken()
 
 

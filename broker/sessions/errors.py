@@ -85,3 +85,8 @@ def too_many_probes() -> TooMany:
 def too_many_watches() -> TooMany:
     """The console serves as many watches as it can."""
     return TooMany("sessions.too_many_watches", "Too many sessions are being watched. Close one first.")
+
+
+def entry_refused(why: str) -> Conflict:
+    """What a gateway tells is not taken; the trail says why."""
+    return Conflict("sessions.entry_refused", "This entry is not the next of this gateway.", {"why": why})

@@ -195,3 +195,42 @@ class ReportGap(AuditEvent):
     boot_id: Public[str]
     expected_seq: Public[int]
     got_seq: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayStarted(AuditEvent):
+    """A gateway worker started, and signs what it tells with this key. Subject: the worker.
+
+    `previous_boot_id` and `previous_seq` are what was taken of its start before; null at its first.
+    """
+
+    code: ClassVar[str] = "gateway.worker.started"
+    boot_id: Public[str]
+    key: Public[str]
+    previous_boot_id: Public[str | None]
+    previous_seq: Public[int | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceCut(AuditEvent):
+    """A gateway worker does not go on where this site knows that it was before: what it had kept at the end was lost or
+    taken away, or this database is an older one. Subject: the worker.
+
+    `known_boot_id` and `known_seq` are the newest entry that is known here; null when none is.
+    """
+
+    code: ClassVar[str] = "gateway.sequence.cut"
+    boot_id: Public[str]
+    known_boot_id: Public[str | None]
+    known_seq: Public[int | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryRefused(AuditEvent):
+    """Something that claims to be told by a gateway was not taken: `forged`, `other_worker`, `other_key`, `forked`,
+    `not_chained`, `boot_is_over`, `unsigned` or `adopted_late`. Subject: the worker."""
+
+    code: ClassVar[str] = "gateway.entry.refused"
+    boot_id: Public[str]
+    seq: Public[int]
+    reason: Public[str]

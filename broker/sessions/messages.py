@@ -23,6 +23,7 @@ from broker.sessions.model import (
     SessionOrder,
     SshProof,
 )
+from broker.sessions.sequence_rules import Told
 
 Message = dict[str, object]
 
@@ -30,6 +31,9 @@ _LONGEST_TEXT: Final = 4096
 _MOST_SESSIONS: Final = 2000
 _MOST_EVENTS: Final = 200
 _LARGEST: Final = 2**63 - 1
+_VERSIONS: Final = (1, 2)
+"""A gateway of version 1 does not sign what it tells; it may outlive the control that it was started with."""
+
 _PROOF_KIND: Final = "ssh-userauth"
 
 
@@ -60,8 +64,8 @@ class LeaseRequest:
 
 def hello(message: Message) -> Hello:
     """Raises BadMessage."""
-    if message.get("type") != "hello" or message.get("version") != 1:
-        raise BadMessage("the first message is no hello of version 1")
+    if message.get("type") != "hello" or message.get("version") not in _VERSIONS:
+        raise BadMessage("the first message is no hello of version 1 or 2")
     held = message.get("sessions", [])
     if not isinstance(held, list) or len(held) > _MOST_SESSIONS or not all(isinstance(one, str) for one in held):
         raise BadMessage("`sessions` of a hello is a list of ids")
@@ -107,6 +111,14 @@ def lease_request(message: Message) -> LeaseRequest:
 def session_id(message: Message) -> str:
     """Raises BadMessage."""
     return _text(message, "session_id", 40)
+
+
+def newest(message: Message) -> Told | None:
+    """What a `ping` says of the newest entry; None for a gateway that says nothing of it."""
+    boot_id, seq = message.get("boot_id"), message.get("seq")
+    if not isinstance(boot_id, str) or not isinstance(seq, int) or not 0 <= seq <= _LARGEST:
+        return None
+    return Told(boot_id[:64], seq)
 
 
 def ended(message: Message) -> tuple[str, int, Ended]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Final, assert_never
 
 import structlog
 from sqlmodel import Session
@@ -14,8 +14,8 @@ from broker.devices.service import DeviceService
 from broker.kernel.clock import Clock, milliseconds
 from broker.kernel.ids import is_id
 from broker.recordings.service import RecordingService
-from broker.sessions import rules, store
-from broker.sessions.events import ReportGap, SessionEnded
+from broker.sessions import errors, rules, store
+from broker.sessions.events import SessionEnded
 from broker.sessions.gateway_events import (
     ANCHORED,
     BLOCKED,
@@ -37,6 +37,9 @@ from broker.sessions.model import (
     SessionOrder,
     SessionState,
 )
+from broker.sessions.sequence import EventSequence, tell_gap
+from broker.sessions.sequence_rules import Gap, Refused, Taken, Told
+from broker.sessions.spooled import Adopted, Signed, Started
 from broker.sessions.store import SessionRow
 
 _CONTROL: Final = "system:control"
@@ -47,7 +50,17 @@ _log = structlog.get_logger(__name__)
 class GatewayReports:
     """Takes the numbered messages of gateways. Each counts once; a number that is missing goes into the trail."""
 
-    def __init__(self, database: Database, clock: Clock, devices: DeviceService, recordings: RecordingService) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        devices: DeviceService,
+        recordings: RecordingService,
+        *,
+        evidence_public: bytes,
+    ) -> None:
+        """`evidence_public` is the gateways' evidence key: what it does not vouch for is not taken."""
+        self._sequence = EventSequence(evidence_public)
         self._database = database
         self._clock = clock
         self._devices = devices
@@ -68,51 +81,99 @@ class GatewayReports:
         """Have what became of copied recordings' files passed to this, as `on_removal`."""
         self._on_release = take
 
-    def ended(self, gateway: GatewayIdentity, boot_id: str, seq: int, ended: Ended) -> None:
-        """A session is over, as the gateway says; taken once, whatever was known of it before."""
+    def spooled(self, gateway: GatewayIdentity, signed: Signed) -> None:
+        """A signed entry of a gateway's spool. Raises Conflict `sessions.entry_refused`, which is in the trail then."""
+        worker, entry, told = gateway.worker, signed.entry, signed.told
         with self._database.unit_of_work() as unit:
-            if not self._take(unit, gateway.worker, boot_id, seq):
-                return
-            row = self._own_row(unit.session, gateway.worker, ended.session_id)
-            if row is None:
-                _log.warning("end_of_unknown_session", session=ended.session_id, worker=gateway.worker)
-                return
-            if ended.recording is not None:
-                self._recordings.close_within(unit, row.recording_id, ended.recording)
-            else:
-                self._recordings.break_within(unit, row.recording_id)
-            if row.state is not SessionState.CLOSED:
-                self._close(unit, row, self._why(unit.session, row, ended.reason), ended.ended_at, ended.exit_status)
+            judged = self._sequence.take_within(unit, worker, signed.boot, entry)
+            if isinstance(judged, Taken):
+                match told:
+                    case Started():
+                        pass
+                    case Adopted() if not self._sequence.may_adopt_within(unit, worker, entry.boot_id, told.boot_id):
+                        judged = Refused.ADOPTED_LATE
+                        self._sequence.refuse_within(unit, worker, entry.boot_id, entry.seq, judged)
+                    case Adopted():
+                        if self._take_unsigned(unit, worker, told.boot_id, told.seq):
+                            self._carry_out(unit, worker, told.told)
+                    case Ended() | Report():
+                        self._carry_out(unit, worker, told)
+                    case never:
+                        assert_never(never)
+        if isinstance(judged, Refused):
+            raise errors.entry_refused(judged.value)
+
+    def newest(self, gateway: GatewayIdentity, told: Told) -> None:
+        """A gateway says which entry it has kept as its newest; a later start must go on from there."""
+        self._sequence.tell(gateway.worker, told)
+
+    def ended(self, gateway: GatewayIdentity, boot_id: str, seq: int, ended: Ended) -> None:
+        """As `report`: a session is over, as a gateway of a release that did not sign says."""
+        self._unsigned(gateway.worker, boot_id, seq, ended)
 
     def report(self, gateway: GatewayIdentity, report: Report) -> None:
-        """What the gateway saw, into the trail, once for each number."""
+        """What a gateway of a release that did not sign saw, into the trail, once for each number.
+
+        Raises Conflict `sessions.entry_refused` once the worker has signed anything.
+        """
+        self._unsigned(gateway.worker, report.boot_id, report.seq, report)
+
+    def _unsigned(self, worker: str, boot_id: str, seq: int, told: Ended | Report) -> None:
         with self._database.unit_of_work() as unit:
-            if not self._take(unit, gateway.worker, report.boot_id, report.seq):
-                return
-            row = self._own_row(unit.session, gateway.worker, report.session_id)
-            session_id, person_id = (row.id, row.person_id) if row is not None else (None, None)
+            is_late = self._sequence.is_signed_within(unit, worker)
+            if is_late:
+                self._sequence.refuse_within(unit, worker, boot_id, seq, Refused.UNSIGNED)
+            elif self._take_unsigned(unit, worker, boot_id, seq):
+                self._carry_out(unit, worker, told)
+        if is_late:
+            raise errors.entry_refused(Refused.UNSIGNED.value)
+
+    def _carry_out(self, unit: UnitOfWork, worker: str, told: Ended | Report) -> None:
+        match told:
+            case Ended():
+                self._end(unit, worker, told)
+            case Report():
+                self._enter(unit, worker, told)
+            case never:
+                assert_never(never)
+
+    def _end(self, unit: UnitOfWork, worker: str, ended: Ended) -> None:
+        row = self._own_row(unit.session, worker, ended.session_id)
+        if row is None:
+            _log.warning("end_of_unknown_session", session=ended.session_id, worker=worker)
+            return
+        if ended.recording is not None:
+            self._recordings.close_within(unit, row.recording_id, ended.recording)
+        else:
+            self._recordings.break_within(unit, row.recording_id)
+        if row.state is not SessionState.CLOSED:
+            self._close(unit, row, self._why(unit.session, row, ended.reason), ended.ended_at, ended.exit_status)
+
+    def _enter(self, unit: UnitOfWork, worker: str, report: Report) -> None:
+        row = self._own_row(unit.session, worker, report.session_id)
+        session_id, person_id = (row.id, row.person_id) if row is not None else (None, None)
+        for event in report.events:
+            if event.code == ANCHORED and row is not None:
+                head = anchor_of(event)
+                if head is not None:
+                    self._recordings.anchored_within(unit, row.recording_id, head)
+                    continue
+            if event.code == REMOVAL:
+                self._on_removal(unit, *removal_of(event))
+                continue
+            if event.code == RELEASE:
+                self._on_release(unit, *removal_of(event))
+                continue
+            audited = audit_event(event, session_id, person_id, worker)
+            if audited is not None:
+                unit.emit(audited)
+            if event.code == PROBED:
+                unit.after_commit(partial(self._on_probe, event))
+        if row is not None:
+            row.commands_blocked += sum(event.code == BLOCKED for event in report.events)
             for event in report.events:
-                if event.code == ANCHORED and row is not None:
-                    head = anchor_of(event)
-                    if head is not None:
-                        self._recordings.anchored_within(unit, row.recording_id, head)
-                        continue
-                if event.code == REMOVAL:
-                    self._on_removal(unit, *removal_of(event))
-                    continue
-                if event.code == RELEASE:
-                    self._on_release(unit, *removal_of(event))
-                    continue
-                audited = audit_event(event, session_id, person_id, gateway.worker)
-                if audited is not None:
-                    unit.emit(audited)
-                if event.code == PROBED:
-                    unit.after_commit(partial(self._on_probe, event))
-            if row is not None:
-                row.commands_blocked += sum(event.code == BLOCKED for event in report.events)
-                for event in report.events:
-                    row.recording_health = RECORDING_HEALTH.get(event.code, row.recording_health)
-                unit.session.add(row)
+                row.recording_health = RECORDING_HEALTH.get(event.code, row.recording_health)
+            unit.session.add(row)
 
     def outstanding_orders(self, worker: str, held: Sequence[str]) -> list[SessionOrder]:
         """What a gateway that has just connected must still be told about the sessions it holds.
@@ -189,14 +250,10 @@ class GatewayReports:
         )
 
     @staticmethod
-    def _take(unit: UnitOfWork, worker: str, boot_id: str, seq: int) -> bool:
+    def _take_unsigned(unit: UnitOfWork, worker: str, boot_id: str, seq: int) -> bool:
         expected = store.advance_stream(unit.session, worker, boot_id, seq)
         if expected is not None and seq > expected:
-            unit.emit(
-                ReportGap(
-                    actor=_CONTROL, subject=f"gateway:{worker}", boot_id=boot_id, expected_seq=expected, got_seq=seq
-                )
-            )
+            tell_gap(unit, worker, boot_id, Gap(expected, seq))
         return expected is not None
 
     @staticmethod

@@ -72,13 +72,20 @@ class UsedProofRow(SQLModel, table=True):
 
 
 class GatewayStreamRow(SQLModel, table=True):
-    """How far the numbered messages of one start of a gateway worker were taken."""
+    """How far the numbered messages of one start of a gateway worker were taken.
+
+    Of one that signs: its key, the link of the newest entry, and the how-manieth signed start of its worker it is; all
+    None for one of a release that did not sign.
+    """
 
     __tablename__ = "gateway_streams"
 
     worker: str = Field(primary_key=True, max_length=40)
     boot_id: str = Field(primary_key=True, max_length=64)
     last_seq: int = Field(sa_type=BigInteger)
+    public: bytes | None = Field(default=None, sa_type=LargeBinary)
+    link: bytes | None = Field(default=None, sa_type=LargeBinary)
+    number: int | None = Field(default=None, sa_type=BigInteger)
 
 
 def record_of(row: SessionRow) -> SessionRecord:
@@ -176,7 +183,8 @@ def was_used(session: Session, identifier_sha256: bytes, knock_id: str) -> bool:
 
 
 def advance_stream(session: Session, worker: str, boot_id: str, seq: int) -> int | None:
-    """Take the message with this number; returns the number that was expected, or None when it was taken before."""
+    """Take the unsigned message with this number; returns the number that was expected, or None when it was taken
+    before."""
     row = session.get(GatewayStreamRow, (worker, boot_id))
     if row is None:
         row = GatewayStreamRow(worker=worker, boot_id=boot_id, last_seq=0)

@@ -173,7 +173,7 @@ GUARDS = (
     Guard(
         promise="4: what a gateway could not tell is kept for the next start",
         file="broker/gateway/spool.py",
-        text='        self._write({"boot_id": entry.boot_id, "seq": entry.seq, "message": entry.message})\n',
+        text='        self._write({"entry": added.entry.to_json()})\n',
         without="",
         tests=(
             "tests/unit/broker/gateway/test_spool.py::test_messages_survive_a_restart_in_order_and_done_ones_do_not",

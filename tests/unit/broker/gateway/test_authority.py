@@ -13,7 +13,7 @@ from broker.gateway.local_link import PeerRefused, PeerSilent
 from broker.gateway.permits import BadAnswer
 from broker.gateway.probing import ProbeOrder
 from broker.gateway.spool import Spool
-from broker.gateway.testing import FakeAuthority, Message
+from broker.gateway.testing import FakeAuthority, Message, a_boot_key
 from spa_knock.link.framing import encode
 from tests.unit.broker.gateway.folders import short_folder
 
@@ -31,7 +31,7 @@ class Rig:
         self.probes: list[ProbeOrder] = []
         self.removals: list[bytes] = []
         self.releases: list[bytes] = []
-        self.spool = Spool(folder / "spool", "boot")
+        self.spool = Spool(folder / "spool", a_boot_key("w", "boot"))
         self.authority = Authority(
             folder / "a",
             self.spool,
@@ -79,7 +79,7 @@ def answering(one: Rig, answer: Message) -> None:
 async def test_the_first_message_says_who_speaks_and_what_lives() -> None:
     async with rig() as one:
         hello = one.control.asked[0]
-        assert (hello["type"], hello["worker"], hello["boot_id"], hello["version"]) == ("hello", "w", "boot", 1)
+        assert (hello["type"], hello["worker"], hello["boot_id"], hello["version"]) == ("hello", "w", "boot", 2)
         assert hello["sessions"] == ["ses_9"]
         assert one.authority.is_up
         assert one.changes == [True]
@@ -160,18 +160,37 @@ async def test_what_happened_while_control_was_away_arrives_once_and_in_order() 
         await one.control.start()
         await one.control.until(lambda: len(one.control.ended) == 1)
         assert one.control.codes() == [f"gateway.test{n}" for n in range(5)]
-        assert one.control.seen == [("boot", seq) for seq in range(1, 7)]
+        assert one.control.seen == [("boot", seq) for seq in range(1, 8)]
         assert one.control.ended[0]["recording"]["head_sha256_hex"] == b"h".hex()  # type: ignore[index]
         async with asyncio.timeout(5):
             while len(one.spool):
                 await asyncio.sleep(0.01)
 
 
+async def test_a_ping_says_which_entry_is_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authority, "_PING_EVERY_SECONDS", 0.02)
+    pings: list[Message] = []
+    async with rig() as one:
+        one.control._answer = lambda m: (pings.append(m), {"type": "answer"})[1]  # type: ignore[method-assign]
+        one.authority.report(None, "gateway.test", {})
+        await until(lambda: any(ping.get("boot_id") == "boot" and ping.get("seq") == 2 for ping in pings))
+
+
+async def test_what_is_kept_is_forced_to_disk_while_control_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    async with rig() as one:
+        await one.control.stop()
+        await until(lambda: not one.authority.is_up)
+        monkeypatch.setattr(one.spool, "sync", lambda: synced.append(one.spool.newest_seq))
+        one.authority.report(None, "gateway.test", {})
+        await until(lambda: synced == [2])
+
+
 async def test_a_message_that_control_will_not_take_does_not_stop_the_next() -> None:
     async with rig() as one:
         normal = one.control._answer
         one.control._answer = (  # type: ignore[method-assign]
-            lambda m: {"type": "failed", "code": "invalid"} if m.get("seq") == 1 else normal(m)
+            lambda m: {"type": "failed", "code": "invalid"} if "gateway.bad" in str(m) else normal(m)
         )
         one.authority.report(None, "gateway.bad", {})
         one.authority.report(None, "gateway.good", {})

@@ -17,13 +17,12 @@ from structlog.testing import capture_logs
 from broker.gateway import contract as c
 from broker.gateway.authority import Authority
 from broker.gateway.channels import ChannelKind, Side
-from broker.gateway.driver import SessionDriver, Surroundings
+from broker.gateway.driver import SessionDriver, Surroundings, TargetRefused
 from broker.gateway.evidence import Evidence
-from broker.gateway.legs import TargetRefused
 from broker.gateway.permits import Admission, Lease, SessionPermit
 from broker.gateway.recording_care import RecordingCare
 from broker.gateway.spool import Spool
-from broker.gateway.testing import FakeAuthority, lease_json, permit_json
+from broker.gateway.testing import FakeAuthority, a_boot_key, lease_json, permit_json
 from recorder.errors import RecordingError
 from recorder.frames import FrameKind
 from recorder.replay import open_recording
@@ -74,7 +73,7 @@ class Rig:
         self.control = FakeAuthority(folder / "a")
         host_key = asyncssh.generate_private_key("ssh-ed25519")
         self.control.lease = lease_json("10.0.0.1", 22, host_key, "root", "password", "s3cret")
-        self.spool = Spool(folder / "spool", "boot")
+        self.spool = Spool(folder / "spool", a_boot_key("w", "boot"))
         self.authority = Authority(
             folder / "a",
             self.spool,

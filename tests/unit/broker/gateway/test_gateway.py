@@ -44,7 +44,7 @@ def test_a_socket_without_a_protocol_stops_the_start() -> None:
 
 
 async def test_a_missing_part_stops_the_start() -> None:
-    with pytest.raises(Exception, match="spool"):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
         await Gateway(CONFIG, []).run()
 
 

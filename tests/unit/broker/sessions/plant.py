@@ -54,6 +54,7 @@ from tests.unit.broker.schema import known_tables
 SOURCE = "203.0.113.7"
 SECRET = "target-pa55-word"
 CHECKPOINT_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+EVIDENCE_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32, 64)))
 GATEWAY = GatewayIdentity("w1", "boot-1")
 SessionPrivateKey = Ed25519PrivateKey | EllipticCurvePrivateKey
 
@@ -316,7 +317,9 @@ def a_plant(folder: Path, database_url: str | None = None) -> Plant:
         unseal_public=unseal_public,
         trail=trail,
     )
-    reports = GatewayReports(database, clock, world.devices, recordings)
+    reports = GatewayReports(
+        database, clock, world.devices, recordings, evidence_public=EVIDENCE_KEY.public_key().public_bytes_raw()
+    )
     live = LiveSessions(database, clock, orders=sessions.orders, grants=grants, targets=world.targets)
     Reactions(database)
     return Plant(

@@ -13,10 +13,11 @@ from broker.gateway.permits import Admission, Denial
 from broker.gateway.probing import ProbeOrder as GatewayProbeOrder
 from broker.gateway.probing import read_order
 from broker.gateway.spool import Spool
+from broker.gateway.testing import a_boot_key
 from broker.sessions.authority import AuthorityServer
 from broker.sessions.model import AdmitRequest, ProbeOrder, SessionState
 from spa_knock.link.framing import Decoder, encode
-from tests.unit.broker.sessions.plant import SECRET, Plant
+from tests.unit.broker.sessions.plant import EVIDENCE_KEY, SECRET, Plant
 
 HELLO: dict[str, object] = {"type": "hello", "version": 1, "worker": "w1", "boot_id": "boot-1", "sessions": []}
 
@@ -216,7 +217,7 @@ async def test_another_user_id_is_not_heard(plant: Plant, tmp_path: Path) -> Non
         assert server.workers == frozenset()
 
 
-@pytest.mark.parametrize("first", [{"type": "admit"}, HELLO | {"version": 2}])
+@pytest.mark.parametrize("first", [{"type": "admit"}, HELLO | {"version": 3}])
 async def test_who_does_not_say_hello_is_not_heard(plant: Plant, tmp_path: Path, first: dict[str, object]) -> None:
     async with serving(plant, tmp_path) as (_, connect):
         gateway = await connect()
@@ -290,7 +291,7 @@ async def test_sessions_that_a_gateway_does_not_hold_any_more_are_closed_after_a
 async def test_the_gateways_own_client_speaks_this_link(plant: Plant, tmp_path: Path) -> None:
     wanted = plant.a_client(plant.a_grant()).connect()
     orders: list[client.Order] = []
-    spool = Spool(tmp_path / "spool", "boot-1")
+    spool = Spool(tmp_path / "spool", a_boot_key("w1", "boot-1", EVIDENCE_KEY))
 
     def heard(order: client.Order) -> bool:
         orders.append(order)

@@ -16,6 +16,7 @@ from broker.recordings.model import RecordingState
 from broker.sessions import messages
 from broker.sessions.messages import BadMessage
 from broker.sessions.model import Admitted, GatewayIdentity, LeaseAnswer, OrderKind, SessionOrder
+from broker.sessions.sequence_rules import Told
 
 GATEWAY = GatewayIdentity("w1", "b1")
 B64 = base64.b64encode(b"bytes").decode()
@@ -124,7 +125,7 @@ def test_a_broken_recording_may_have_no_head() -> None:
     assert ended.recording.head_sha256 is None
 
 
-@pytest.mark.parametrize("bad", [{"version": 2}, {"worker": ""}, {"sessions": "x"}, {"sessions": [1]}, {"type": "x"}])
+@pytest.mark.parametrize("bad", [{"version": 3}, {"worker": ""}, {"sessions": "x"}, {"sessions": [1]}, {"type": "x"}])
 def test_a_hello_of_another_kind_is_refused(bad: dict[str, object]) -> None:
     good: dict[str, object] = {"type": "hello", "version": 1, "worker": "w1", "boot_id": "b1", "sessions": ["ses_1"]}
     assert messages.hello(good).sessions == ("ses_1",)
@@ -184,3 +185,18 @@ def test_a_lease_request_needs_whole_keys() -> None:
         messages.lease_request(
             {"session_id": "ses_1", "permit_id": "prm_1", "recording": recording | {"header_sha256_hex": "00"}}
         )
+
+
+@pytest.mark.parametrize(
+    ("ping", "told"),
+    [
+        ({"boot_id": "b1", "seq": 7}, Told("b1", 7)),
+        ({}, None),
+        ({"boot_id": "b1"}, None),
+        ({"boot_id": 1, "seq": 7}, None),
+        ({"boot_id": "b1", "seq": -1}, None),
+        ({"boot_id": "b1", "seq": 2**63}, None),
+    ],
+)
+def test_a_ping_says_which_entry_is_the_newest_or_nothing(ping: dict[str, object], told: Told | None) -> None:
+    assert messages.newest({"type": "ping", **ping}) == told

@@ -103,6 +103,11 @@ export const AUDIT_EVENTS = {
     "source": "sensitive",
     "at_ms": "public"
   },
+  "gateway.entry.refused": {
+    "boot_id": "public",
+    "seq": "public",
+    "reason": "public"
+  },
   "gateway.event.reported": {
     "event": "public",
     "details": "sensitive",
@@ -112,6 +117,17 @@ export const AUDIT_EVENTS = {
     "boot_id": "public",
     "expected_seq": "public",
     "got_seq": "public"
+  },
+  "gateway.sequence.cut": {
+    "boot_id": "public",
+    "known_boot_id": "public",
+    "known_seq": "public"
+  },
+  "gateway.worker.started": {
+    "boot_id": "public",
+    "key": "public",
+    "previous_boot_id": "public",
+    "previous_seq": "public"
   },
   "grants.certificate.issued": {
     "serial": "public",
