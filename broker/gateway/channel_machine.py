@@ -3,11 +3,11 @@
 Every `Send` is made together with the `Record` of the same bytes, here and nowhere else (`_pass_on`).
 """
 
-import json
 from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
 from broker.gateway import contract as c
+from broker.gateway.channel_telling import Shared, Telling
 from broker.gateway.channel_words import (
     WAITS_FOR_APPROVAL,
     blocked_line,
@@ -21,7 +21,6 @@ from broker.gateway.channels import ChannelKind, ExitState, Side, Stream
 from broker.gateway.echo import Hidden, Shown
 from broker.gateway.file_stream import FileRefused, FileStream, FileTransferred, FileTurn
 from broker.gateway.input_gate import Blocked, Entered, Forward, GateMode, Held, InputGate, Step, Wait
-from broker.gateway.permits import SessionPermit
 from broker.policy.command_rules import CommandAction, CommandContext, judge_command, reads_commands
 from broker.policy.file_rules import FILE_CHANNELS, FileRules
 from recorder.frames import Frame, FrameKind
@@ -30,23 +29,6 @@ PAUSE_BYTES: Final = 65_536
 STATUS_REFUSED: Final = 126
 STATUS_FAILED: Final = 255
 _PIECE_BYTES: Final = 262_144  # a recording takes no batch above 1 MiB
-_REPORTED_CHARS: Final = 2_000  # an event is bounded; the recording holds the whole text
-
-
-@dataclass(slots=True)
-class Shared:
-    """What all channels of a session see of it."""
-
-    permit: SessionPermit
-    started_us: int
-    ends_wall_ms: int = 0
-    frozen: bool = False
-    held_because: str = ""
-    recording: bool = True
-
-    def elapsed_us(self, now: c.Moment) -> int:
-        """The recording's clock."""
-        return max(now.boot_us - self.started_us, 0)
 
 
 @dataclass(slots=True)
@@ -60,6 +42,7 @@ class ChannelMachine:
     exit_status: int | None = None
     queued_bytes: int = 0
     _gate: InputGate = field(init=False)
+    _tell: Telling = field(init=False)
     _files: FileStream | None = None
     _asked: bool = False
     _opened: bool = False
@@ -74,6 +57,7 @@ class ChannelMachine:
     _decision: bool | None = None  # a hold was decided while the session was frozen
 
     def __post_init__(self) -> None:
+        self._tell = Telling(self.number, self.shared)
         request = self.request
         mode = GateMode.OPEN
         if request.terminal is not None:
@@ -108,16 +92,18 @@ class ChannelMachine:
                 return [c.AskHold(self.number, verdict.rule_id or "", request.text)]
         self._asked = True
         frames: list[Frame] = []
-        commands: list[c.Command] = [self._report("session.channel.opened", kind=request.kind.value)]
+        commands: list[c.Command] = [self._tell.report("session.channel.opened", kind=request.kind.value)]
         if request.terminal is not None:
-            frames.append(self._frame(FrameKind.RESIZE, _size(request.terminal.width, request.terminal.height), now))
+            frames.append(
+                self._tell.frame(FrameKind.RESIZE, _size(request.terminal.width, request.terminal.height), now)
+            )
         if request.kind is ChannelKind.SHELL:
-            frames.append(self._frame(FrameKind.SHELL, b"", now))
+            frames.append(self._tell.frame(FrameKind.SHELL, b"", now))
         elif self._files is not None:
-            frames.append(self._frame(FrameKind.SUBSYSTEM, request.text.encode(), now))
+            frames.append(self._tell.frame(FrameKind.SUBSYSTEM, request.text.encode(), now))
         else:
-            frames.append(self._frame(FrameKind.EXEC, request.text.encode(), now))
-            commands.append(self._report("session.command.entered", text=request.text))
+            frames.append(self._tell.frame(FrameKind.EXEC, request.text.encode(), now))
+            commands.append(self._tell.report("session.command.entered", text=request.text))
         if request.kind is ChannelKind.SHELL and request.terminal is not None:
             minutes = max((self.shared.ends_wall_ms - now.wall_ms) // 60_000, 0)
             commands += self.say(greeting(permit.account, permit.target_name, minutes), now)
@@ -133,11 +119,11 @@ class ChannelMachine:
     def failed(self, message: str, now: c.Moment) -> list[c.Command]:
         self.over = True
         text = both(f"The target refused this request: {message}", "目标拒绝了此请求。")
-        return [*self._note("refused", now, message=text), c.Refuse(self.number, text, STATUS_FAILED)]
+        return [*self._tell.note("refused", now, message=text), c.Refuse(self.number, text, STATUS_FAILED)]
 
     def _refuse(self, message: str, now: c.Moment) -> list[c.Command]:
         self.over = True
-        note = self._note("refused", now, channel=self.request.kind.value, message=message)
+        note = self._tell.note("refused", now, channel=self.request.kind.value, message=message)
         return [*note, c.Refuse(self.number, message, STATUS_REFUSED)]
 
     def _refuse_command(self, rule_id: str, message: str, now: c.Moment) -> list[c.Command]:
@@ -145,8 +131,8 @@ class ChannelMachine:
         self.exit_status = STATUS_REFUSED
         text = self.request.text
         return [
-            *self._note("blocked", now, rule_id=rule_id, text=text, message=message),
-            self._report("session.command.blocked", rule_id=rule_id, text=text),
+            *self._tell.note("blocked", now, rule_id=rule_id, text=text, message=message),
+            self._tell.report("session.command.blocked", rule_id=rule_id, text=text),
             c.Refuse(self.number, blocked_line(rule_id, message), STATUS_REFUSED),
         ]
 
@@ -245,7 +231,7 @@ class ChannelMachine:
         commands: list[c.Command] = []
         for at in range(0, len(data), _PIECE_BYTES):
             piece = data[at : at + _PIECE_BYTES]
-            commands.append(c.Record((self._frame(kind, piece, now),)))
+            commands.append(c.Record((self._tell.frame(kind, piece, now),)))
             commands.append(c.Send(self.number, to, piece, stream))
         return commands
 
@@ -270,12 +256,12 @@ class ChannelMachine:
         for fact in turn.facts:
             match fact:
                 case FileTransferred():
-                    commands += self._noted(fact.note(), now)
+                    commands += self._tell.noted(fact.note(), now)
                     report = c.Report("session.file.transferred", {"channel": self.number, **fact.params()})
                     commands.append(report)
                 case FileRefused(rule_id, message, text):
-                    commands += self._note("blocked", now, rule_id=rule_id, text=text, message=message)
-                    commands.append(self._report("session.command.blocked", rule_id=rule_id, text=text))
+                    commands += self._tell.note("blocked", now, rule_id=rule_id, text=text, message=message)
+                    commands.append(self._tell.report("session.command.blocked", rule_id=rule_id, text=text))
                     commands += self.say(refused_file(rule_id, text, message), now)
                 case _:
                     assert_never(fact)
@@ -295,18 +281,18 @@ class ChannelMachine:
                     commands.append(c.StartTimer(self.number, token, delay_ms))
                 case Entered(text):
                     if text:
-                        commands += self._note("command", now, text=text)
-                    commands.append(self._report("session.command.entered", text=text))
+                        commands += self._tell.note("command", now, text=text)
+                    commands.append(self._tell.report("session.command.entered", text=text))
                 case Held(rule_id, text):
                     commands += self.say(WAITS_FOR_APPROVAL, now)
                     commands.append(c.AskHold(self.number, rule_id, text))
                 case Blocked():
                     commands += self._blocked(step, now)
                 case Shown(keys):
-                    commands.append(c.Record((self._frame(FrameKind.ECHOED_INPUT, keys, now),)))
+                    commands.append(c.Record((self._tell.frame(FrameKind.ECHOED_INPUT, keys, now),)))
                 case Hidden(characters):
                     text = f"{characters} characters were typed and not shown"
-                    commands += self._note("hidden_input", now, text=text, characters=characters)
+                    commands += self._tell.note("hidden_input", now, text=text, characters=characters)
                 case _:
                     assert_never(step)
         return [*commands, *self._ends(now)]
@@ -317,7 +303,7 @@ class ChannelMachine:
         commands: list[c.Command] = []
         if self._client_ended and self._is_drained and not self.shared.frozen:
             self._client_ended = False
-            commands.append(c.Record((self._frame(FrameKind.EOF, b"input", now),)))
+            commands.append(c.Record((self._tell.frame(FrameKind.EOF, b"input", now),)))
             commands.append(c.SendEnd(self.number, Side.TARGET))
         return [*commands, *(self._pause() or self._resume())]
 
@@ -329,7 +315,7 @@ class ChannelMachine:
 
     def _blocked(self, step: Blocked, now: c.Moment) -> list[c.Command]:
         commands = [
-            *self._note(
+            *self._tell.note(
                 "blocked",
                 now,
                 rule_id=step.rule_id,
@@ -337,7 +323,7 @@ class ChannelMachine:
                 message=step.message,
                 dropped_bytes=step.dropped_bytes,
             ),
-            self._report("session.command.blocked", rule_id=step.rule_id, text=step.text),
+            self._tell.report("session.command.blocked", rule_id=step.rule_id, text=step.text),
             *self.say(blocked_line(step.rule_id, step.message, step.dropped_bytes), now),
         ]
         if self._gate.mode is GateMode.LINES:
@@ -350,7 +336,7 @@ class ChannelMachine:
     def ended(self, side: Side, now: c.Moment) -> list[c.Command]:
         """One side sends no more."""
         if side is Side.TARGET:
-            return [c.Record((self._frame(FrameKind.EOF, b"", now),)), c.SendEnd(self.number, Side.CLIENT)]
+            return [c.Record((self._tell.frame(FrameKind.EOF, b"", now),)), c.SendEnd(self.number, Side.CLIENT)]
         if not self._opened or self.shared.frozen:
             self._from_client.append(None)
             return []
@@ -371,7 +357,7 @@ class ChannelMachine:
         state = self._exit or ExitState()
         self.exit_status = state.status
         words = str(state.status) if state.status is not None else state.signal or ""
-        record = c.Record((self._frame(FrameKind.EXIT, words.encode(), now),))
+        record = c.Record((self._tell.frame(FrameKind.EXIT, words.encode(), now),))
         return [*broken_off, record, c.EndChannel(self.number, state)]
 
     def resized(self, event: c.Resized, now: c.Moment) -> list[c.Command]:
@@ -385,32 +371,18 @@ class ChannelMachine:
         if not self._opened:
             self._late_size = event  # the request is on its way to the target with the old size
             return []
-        frame = self._frame(FrameKind.RESIZE, _size(event.width, event.height), now)
+        frame = self._tell.frame(FrameKind.RESIZE, _size(event.width, event.height), now)
         resize = c.Resize(self.number, event.width, event.height, event.pixel_width, event.pixel_height)
         return [c.Record((frame,)), resize]
 
     def pass_signal(self, what: str, command: c.Command, now: c.Moment) -> list[c.Command]:
         if not self._opened or self.shared.frozen:
             return []
-        return [*self._note("passed", now, asked=what), command]
+        return [*self._tell.note("passed", now, asked=what), command]
 
     def say(self, words: str, now: c.Moment) -> list[c.Command]:
         """A line of our own for the engineer; the recording tells that it was shown."""
-        shown = f"Sallyport: {words}"
-        return [*self._note("message", now, text=shown), c.Message(self.number, shown)]
-
-    def _frame(self, kind: FrameKind, data: bytes, now: c.Moment) -> Frame:
-        return Frame(kind, self.number, self.shared.elapsed_us(now), data)
-
-    def _note(self, what: str, now: c.Moment, **params: str | int) -> list[c.Command]:
-        return self._noted(json.dumps({"kind": what, **params}, ensure_ascii=False).encode(), now)
-
-    def _noted(self, data: bytes, now: c.Moment) -> list[c.Command]:
-        return [c.Record((self._frame(FrameKind.NOTE, data, now),))] if self.shared.recording else []
-
-    def _report(self, code: str, **params: str) -> c.Command:
-        bounded = {name: value[:_REPORTED_CHARS] for name, value in params.items()}
-        return c.Report(code, {"channel": self.number, **bounded})
+        return self._tell.say(words, now)
 
 
 def _size(width: int, height: int) -> bytes:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 
 import structlog
 
@@ -19,6 +19,7 @@ from broker.gateway import contract as c
 from broker.gateway.authority import Authority, RecordingFacts
 from broker.gateway.channels import Side
 from broker.gateway.evidence import Evidence
+from broker.gateway.legs import Legs, TargetRefused
 from broker.gateway.local_link import PeerRefused, PeerSilent
 from broker.gateway.machine import Phase, SessionMachine
 from broker.gateway.permits import Admission, BadAnswer, Lease
@@ -34,49 +35,6 @@ NO_ROOM_WORDS: Final = "Sallyport: the recording finds no room; nothing passes u
 _MOST_CHANNELS: Final = 256
 
 _log = structlog.get_logger("gateway.session")
-
-
-class TargetRefused(Exception):
-    """The target could not be reached, is not the pinned one, or refuses; the words are for the engineer."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
-class Legs(Protocol):
-    """A protocol's two connections, as the driver uses them. Only `dial` and `open_channel` may take time.
-
-    The others do not raise when their connection is gone already: that comes as an event.
-    """
-
-    async def dial(self, lease: Lease) -> None:
-        """Connects to the target. Raises TargetRefused."""
-        ...
-
-    async def open_channel(self, command: c.OpenChannel) -> None:
-        """Opens the channel on the target's side. Raises TargetRefused."""
-        ...
-
-    def send(self, command: c.Send) -> None: ...
-    def send_end(self, command: c.SendEnd) -> None: ...
-    def refuse(self, command: c.Refuse) -> None: ...
-    def message(self, command: c.Message) -> None: ...
-    def end_channel(self, command: c.EndChannel) -> None: ...
-    def close_target_channel(self, channel: int) -> None: ...
-    def resize(self, command: c.Resize) -> None: ...
-    def signal(self, command: c.Signal) -> None: ...
-    def send_break(self, command: c.Break) -> None: ...
-    def flow(self, command: c.Flow) -> None: ...
-
-    def drop_target(self) -> None:
-        """Cuts the target's leg at once, without sending what is buffered."""
-        ...
-
-    def drop_client(self, message: str) -> None:
-        """Disconnects the client after what was written to it."""
-        ...
 
 
 def read_clocks() -> c.Moment:

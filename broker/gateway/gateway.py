@@ -17,9 +17,10 @@ from broker.gateway import contract as c
 from broker.gateway import knocks
 from broker.gateway.authority import AdmitRequest, Authority, Order, OrderKind
 from broker.gateway.doorway import Doorway, ProvenConnection
-from broker.gateway.driver import Legs, SessionDriver, Surroundings
+from broker.gateway.driver import SessionDriver, Surroundings
 from broker.gateway.evidence import Evidence
 from broker.gateway.knocks import Expectations
+from broker.gateway.legs import Legs
 from broker.gateway.local_cut import LocalCut
 from broker.gateway.opener_link import OpenerLink
 from broker.gateway.permits import Admission, Denial

@@ -13,7 +13,8 @@ from typing import Final, assert_never
 
 from broker.gateway import channel_words as told
 from broker.gateway import contract as c
-from broker.gateway.channel_machine import STATUS_REFUSED, ChannelMachine, Shared
+from broker.gateway.channel_machine import STATUS_REFUSED, ChannelMachine
+from broker.gateway.channel_telling import Shared
 from broker.gateway.channels import Side
 from broker.gateway.permits import SessionPermit
 from recorder.frames import Frame, FrameKind

@@ -14,7 +14,7 @@ from asyncssh.constants import EXTENDED_DATA_STDERR
 
 from broker.gateway import contract as c
 from broker.gateway.channels import ChannelKind, ExitState, Side, Stream, Terminal
-from broker.gateway.driver import TargetRefused
+from broker.gateway.legs import TargetRefused
 from broker.gateway.permits import Lease
 from broker.protocols.ssh import options
 from broker.protocols.ssh.codec import plain_line

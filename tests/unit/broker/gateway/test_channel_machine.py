@@ -5,7 +5,8 @@ import json
 import pytest
 
 from broker.gateway import contract as c
-from broker.gateway.channel_machine import ChannelMachine, Shared
+from broker.gateway.channel_machine import ChannelMachine
+from broker.gateway.channel_telling import Shared
 from broker.gateway.channels import ChannelKind, ExitState, Side, Stream, Terminal
 from broker.gateway.file_stream import Direction, FileRefused, FileTransferred, FileTurn
 from broker.gateway.permits import SessionPermit
@@ -53,12 +54,6 @@ def test_large_data_is_recorded_in_batches_that_a_recording_takes() -> None:
     assert sum(len(frame.data) for record in records for frame in record.frames) == 3 * MAX_BATCH_BYTES
     for record in records:
         encode_frames(record.frames)
-
-
-def test_the_time_of_a_frame_is_counted_from_the_start() -> None:
-    (record, _) = channel().target_bytes(b"x", Stream.OUTPUT, NOW)
-    assert isinstance(record, c.Record)
-    assert record.frames[0].at_us == 2_000_000
 
 
 def test_reported_text_is_bounded_and_the_recording_has_all_of_it() -> None:

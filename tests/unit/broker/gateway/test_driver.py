@@ -17,8 +17,9 @@ from structlog.testing import capture_logs
 from broker.gateway import contract as c
 from broker.gateway.authority import Authority
 from broker.gateway.channels import ChannelKind, Side
-from broker.gateway.driver import SessionDriver, Surroundings, TargetRefused
+from broker.gateway.driver import SessionDriver, Surroundings
 from broker.gateway.evidence import Evidence
+from broker.gateway.legs import TargetRefused
 from broker.gateway.permits import Admission, Lease, SessionPermit
 from broker.gateway.recording_care import RecordingCare
 from broker.gateway.spool import Spool

@@ -9,7 +9,7 @@ from asyncssh.constants import EXTENDED_DATA_STDERR
 
 from broker.gateway import contract as c
 from broker.gateway.channels import ExitState, Side, Stream
-from broker.gateway.driver import TargetRefused
+from broker.gateway.legs import TargetRefused
 from broker.gateway.permits import Lease
 from broker.gateway.testing import lease_json
 from broker.protocols.ssh.legs import SshLegs
