@@ -1,8 +1,10 @@
 """Opens a recording for replay: seals first, then the frames. I/O."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from recorder.batches import Batch
 from recorder.continuity import Continuity
@@ -18,9 +20,12 @@ from recorder.walk import SignedRecord, read_front, read_records
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A recording whose seals were checked when it was opened; `report` says what was found."""
+    """A recording whose seals were checked when it was opened; `report` says what was found.
 
-    path: Path
+    `opened` gives its bytes anew; what it and the streams raise, reading raises.
+    """
+
+    opened: Callable[[], BinaryIO]
     report: Report
     header: RecordingHeader
     _cipher: BatchCipher = field(repr=False)
@@ -34,7 +39,7 @@ class Recording:
 
         Raises `DamagedRecordingError` where a batch does not decrypt behind this place's chain.
         """
-        with self.path.open("rb", buffering=1 << 16) as stream:
+        with self.opened() as stream:
             number, chain = place.batch, place.chain
             for _, record in read_records(stream, place.offset, self.report.bytes):
                 if isinstance(record, SignedRecord):
@@ -57,7 +62,7 @@ class Recording:
             yield frame
 
     def _read(self) -> Iterator[tuple[Frame, Place]]:
-        with self.path.open("rb", buffering=1 << 18) as stream:
+        with self.opened() as stream:
             front = read_front(stream)
             followed = Continuity(front.opening, front.header_sha256, front.end)
             for offset, record in read_records(stream, front.end, self.report.bytes):
@@ -78,23 +83,31 @@ class Recording:
 
 
 def open_recording(
-    path: Path,
+    source: Path | Callable[[], BinaryIO],
     unseal_private: bytes,
     *,
     signing_public: bytes | None = None,
     evidence_public: bytes | None = None,
     audited_chain: bytes | None = None,
 ) -> Recording:
-    """Verify a file, open its data key and hand back the recording.
+    """Verify a file, or what `source` opens, open its data key and hand back the recording.
 
     `unseal_private` is the raw X25519 private key (32 bytes); the other keys as for `verify.verify`. Raises
     `DamagedRecordingError` when the header or a key is wrong, so that nothing at all can be replayed; other damage is
     raised by `Recording.frames` where it begins.
     """
-    report = verify(path, signing_public=signing_public, evidence_public=evidence_public, audited_chain=audited_chain)
+    opened = partial(_file, source) if isinstance(source, Path) else source
+    with opened() as stream:
+        report = verify(
+            stream, signing_public=signing_public, evidence_public=evidence_public, audited_chain=audited_chain
+        )
     if report.first_bad_batch == 0 or report.header is None:
         raise DamagedRecordingError(str(report.kind), report.message)
-    with path.open("rb") as stream:
+    with opened() as stream:
         front = read_front(stream)
     data_key = open_data_key(front.opening.key, unseal_private, front.opening.header.recording_id)
-    return Recording(path, report, front.opening.header, BatchCipher(data_key, front.header_sha256))
+    return Recording(opened, report, front.opening.header, BatchCipher(data_key, front.header_sha256))
+
+
+def _file(path: Path) -> BinaryIO:
+    return path.open("rb", buffering=1 << 18)

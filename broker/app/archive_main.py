@@ -22,18 +22,11 @@ from broker.app import logs
 from broker.app.keys import RECEIPT_KEY
 from broker.app.layout import Layout
 from broker.app.settings import Settings, SettingsError, load
-from recorder.stores.s3 import MOST_PARTS, PART_BYTES, S3Store, connect
+from recorder.stores.s3 import S3Store, connect
 from spa_knock.link.process import harden, listen_sockets, notify_ready
 
-_MIB: Final = 1 << 20
 _LONGEST_SECRET: Final = 1024
 _log = structlog.get_logger("archive")
-
-
-def part_bytes_of(settings: Settings) -> int:
-    """So large a part that the largest recording of this site fits into an object."""
-    largest = settings.recordings.most_mib * _MIB
-    return max(PART_BYTES, -(-largest // (MOST_PARTS - 1)))
 
 
 def archive_of(settings: Settings, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Archive:
@@ -49,7 +42,7 @@ def archive_of(settings: Settings, now: Callable[[], datetime] = lambda: datetim
         connect(section.endpoint, section.region, section.access_key_id, secret, section.ca_file),
         section.bucket,
         section.prefix,
-        part_bytes=part_bytes_of(settings),
+        part_bytes=section.part_bytes(settings.recordings.most_mib),
     )
     site = Site(settings.site.name, section.bucket, section.lock_mode, section.lock_days)
     return Archive(store, site, _receipt_key(layout).sign, _checkpoint_public(layout), now)

@@ -6,6 +6,7 @@ import contextlib
 import signal
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -90,6 +91,14 @@ async def _periodic(house: House) -> None:
                 _log.exception("job_failed", job=name)
 
 
+def _begin_copying(house: House) -> threading.Event:
+    """Copies recordings in a thread of its own, which nobody waits for at the end: a step is begun anew."""
+    stop = threading.Event()
+    if house.copying is not None:
+        threading.Thread(target=house.copying.run, args=(stop,), name="copying", daemon=True).start()
+    return stop
+
+
 async def _serve(settings: Settings, house: House) -> None:
     layout, sockets = Layout.of(settings), listen_sockets()
     (plant,), (vendor,) = sockets["plant"], sockets["vendor"]
@@ -119,8 +128,10 @@ async def _serve(settings: Settings, house: House) -> None:
             if any(task.done() for task in serving):
                 raise RuntimeError("a face did not start")
             await asyncio.sleep(0.02)
+        stop_copying = _begin_copying(house)
         notify_ready()
         await stop.wait()
+        stop_copying.set()
         house.watching.stop()
         for server in servers:
             server.should_exit = True

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from broker.adapters.sealing import SealBroken
-from broker.app import alive, clock_check, firewall_check, keys, migrations
+from broker.app import alive, clock_check, firewall_check, keys, migrations, object_store
 from broker.app.finding import Finding, State
 from broker.app.layout import Folder, Layout
 from broker.app.settings import Settings, SettingsError, load
@@ -63,6 +63,7 @@ def examine(config: Path, now: datetime) -> list[Finding]:
         lambda: [_database(settings, layout)],
         lambda: [judge_space(*_space(layout.recordings))],
         lambda: [judge_unmask_keys(settings.recordings.unmask_keys)],
+        lambda: object_store.examine(settings, layout),
         lambda: clock_check.examine(now, _certificate(layout.site_root).not_valid_before_utc),
         lambda: firewall_check.examine(settings, layout),
         lambda: _answers(settings, layout),
@@ -111,7 +112,9 @@ def judge_folder(folder: Folder, found: os.stat_result | None) -> Finding | None
 
 def _private_files(settings: Settings, layout: Layout) -> list[Finding]:
     wrong = []
-    for folder, uid in ((layout.control, settings.users.control), (layout.gateway, settings.users.gateway)):
+    users = settings.users
+    owned = ((layout.control, users.control), (layout.gateway, users.gateway), (layout.archive, users.archive))
+    for folder, uid in owned:
         for path in sorted(folder.iterdir()):
             finding = judge_private_file(path, path.lstat(), uid)
             if finding is not None:

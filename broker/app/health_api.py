@@ -58,6 +58,21 @@ class Space(_Schema):
     size_bytes: int
 
 
+class ObjectStore(_Schema):
+    """The bucket that keeps recordings. `problem` is null while it answers and can lock objects.
+
+    `copies`: how many are `growing`, `stored`, `verified` (and here too) and `released`; `failing`: whose last try
+    failed; `waiting_bytes`: of recordings that ended and have no verified copy yet.
+    """
+
+    bucket: str
+    problem: str | None
+    checked_at: datetime | None
+    copies: dict[str, int]
+    failing: int
+    waiting_bytes: int
+
+
 class Expiry(_Schema):
     """When a certificate ends."""
 
@@ -74,7 +89,10 @@ class Firewall(_Schema):
 
 
 class HealthAnswer(_Schema):
-    """The state of the site, now. `guard`, `firewall` and `trail` are null while their part does not tell it."""
+    """The state of the site, now. `guard`, `firewall` and `trail` are null while their part does not tell it.
+
+    `object_store` is null when the site has none.
+    """
 
     checked_at: datetime
     release: str
@@ -85,6 +103,7 @@ class HealthAnswer(_Schema):
     trail: TrailWitness | None
     recordings: Space | None
     forecast: ForecastAnswer | None
+    object_store: ObjectStore | None
     certificates: list[Expiry]
 
 
@@ -111,6 +130,7 @@ def plant_router(house: House, layout: Layout, access: PlantAccess) -> APIRouter
             trail=_trail(house),
             recordings=_space(layout),
             forecast=_forecast(house),
+            object_store=_object_store(house),
             certificates=[Expiry(name=name, ends_at=ends_at) for name, ends_at in expiries(layout)],
         )
 
@@ -154,6 +174,23 @@ def _forecast(house: House) -> ForecastAnswer | None:
         return forecast_answer(house.forecasting)
     except SQLAlchemyError:
         return None
+
+
+def _object_store(house: House) -> ObjectStore | None:
+    if house.copying is None:
+        return None
+    try:
+        state = house.copying.state()
+    except SQLAlchemyError:
+        return None
+    return ObjectStore(
+        bucket=state.bucket,
+        problem=state.problem,
+        checked_at=state.checked_at,
+        copies=state.counts,
+        failing=state.failing,
+        waiting_bytes=state.waiting_bytes,
+    )
 
 
 def _space(layout: Layout) -> Space | None:

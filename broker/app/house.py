@@ -35,6 +35,7 @@ from broker.knock_link.service import KnockLinkService
 from broker.knock_link.sources import SourceWatch
 from broker.recordings import api as recordings_api
 from broker.recordings import replay_api, retention_api, unmask_api
+from broker.recordings.copying import Copying
 from broker.recordings.forecasting import Forecasting
 from broker.recordings.holding import Holding
 from broker.recordings.purging import Purging
@@ -81,6 +82,7 @@ class House:
     holding: Holding
     purging: Purging
     removals: Removals
+    copying: Copying | None
     forecasting: Forecasting
     sessions: SessionsService
     live: LiveSessions

@@ -83,6 +83,14 @@ def evidence_public(layout: Layout) -> bytes:
     return key.public_bytes_raw()
 
 
+def receipts_public(layout: Layout) -> bytes:
+    """The raw public key of the archive's receipts. Raises OSError, ValueError."""
+    key = serialization.load_pem_public_key(layout.receipts_public.read_bytes())
+    if not isinstance(key, ed25519.Ed25519PublicKey):
+        raise ValueError(f"{layout.receipts_public} holds no Ed25519 key")
+    return key.public_bytes_raw()
+
+
 def initialise(settings: Settings, now: datetime, *, give_away: bool = True) -> None:
     """Make every key of a new site and, with `give_away`, hand each to the user that owns it (needs root).
 

@@ -29,6 +29,7 @@ from broker.audit.model import AuditEvent, catalogue
 from broker.audit.store import AuditEventRow, OutboxRow
 from broker.kernel.errors import Unavailable
 from broker.knock_link.model import LinkHealth
+from broker.recordings.copy_model import StoreState
 from broker.recordings.forecast import Forecast, Level
 from broker.sessions.events import SessionRefused
 from broker.sessions.model import SessionState
@@ -158,6 +159,7 @@ class SiteMetrics:
                     samples={"": free.total},
                 ),
                 *self._of_retention(),
+                *self._of_object_store(),
                 Family(
                     "sallyport_certificate_expiry_timestamp_seconds",
                     "gauge",
@@ -178,6 +180,12 @@ class SiteMetrics:
         try:
             return of_retention(self._house.forecasting.outlook(), *self._house.removals.counts())
         except (SQLAlchemyError, OSError):
+            return []
+
+    def _of_object_store(self) -> list[Family]:
+        try:
+            return of_object_store(self._house.copying.state()) if self._house.copying is not None else []
+        except SQLAlchemyError:
             return []
 
     def _of_database(self) -> list[Family]:
@@ -221,6 +229,21 @@ def of_retention(outlook: Forecast, on_hold: int, waiting: int) -> list[Family]:
         gauge("keep_days", "For how many days recordings are kept.", outlook.keep_days),
         gauge("on_hold", "Recordings that bear a legal hold.", on_hold),
         gauge("waiting_for_removal", "Destroyed recordings whose files no gateway has removed yet.", waiting),
+    ]
+
+
+def of_object_store(state: StoreState) -> list[Family]:
+    """How the store of objects is, and the copies."""
+    copies = {name: float(count) for name, count in state.counts.items()}
+
+    def gauge(name: str, meaning: str, value: float) -> Family:
+        return Family(f"sallyport_object_store_{name}", "gauge", meaning, samples={"": value})
+
+    return [
+        gauge("usable", "1 while the store of objects answers and can lock objects.", float(state.problem is None)),
+        gauge("failing_copies", "Recordings whose last try to copy failed.", state.failing),
+        gauge("waiting_bytes", "Bytes of recordings that ended and have no verified copy yet.", state.waiting_bytes),
+        Family("sallyport_object_store_copies", "gauge", "Copies of recordings.", "state", copies),
     ]
 
 

@@ -15,6 +15,8 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 _DATABASES = ("sqlite:////", "postgresql+psycopg://")
+_PART_MIB = 8
+_MOST_PARTS = 9_999
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _WORD = re.compile(r"[!-~]{1,128}")
@@ -127,6 +129,10 @@ class ObjectStoreSection:
     def is_used(self) -> bool:
         """Whether there is a store of objects."""
         return bool(self.endpoint)
+
+    def part_bytes(self, most_mib: int) -> int:
+        """So large a part that a recording of `most_mib` fits into one object."""
+        return max(_PART_MIB, -(-most_mib // _MOST_PARTS)) << 20
 
     @property
     def target(self) -> tuple[str, int]:

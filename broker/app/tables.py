@@ -11,6 +11,7 @@ from broker.devices import store as devices
 from broker.grants import store as grants
 from broker.identities import store as identities
 from broker.knock_link import store as knock_link
+from broker.recordings import copy_store as copies
 from broker.recordings import retention_store as retention
 from broker.recordings import store as recordings
 from broker.sessions import store as sessions
@@ -42,6 +43,7 @@ ALL: Final[tuple[type[SQLModel], ...]] = (
     retention.PurgeRow,
     retention.PurgeItemRow,
     retention.TombstoneRow,
+    copies.CopyRow,
     audit.AuditEventRow,
     audit.OutboxRow,
     audit_health.HeartbeatRow,

@@ -21,6 +21,7 @@ from sqlmodel import Session
 from broker.adapters.db.database import Database
 from broker.app.errors import CommandError
 from broker.app.layout import Layout
+from broker.app.object_store import client_of
 from broker.app.purge_check import CODES as PURGE_CODES
 from broker.app.purge_check import Purges
 from broker.app.settings import Settings
@@ -36,6 +37,7 @@ from broker.kernel.ids import is_id
 from broker.recordings.audited import AuditedRecording, Outcome, check, check_stream, destroyed, not_good, told
 from broker.recordings.files import SUFFIX, file_name_of
 from recorder.errors import DamagedRecordingError
+from recorder.stores.port import Readable
 from recorder.tombstone import SUFFIX as TOMBSTONE_SUFFIX
 from recorder.walk import read_front
 
@@ -137,14 +139,14 @@ class Findings:
 class Scope:
     """What to verify against. `only`: just this recording, by name and open file. `witnessed` None: no witness.
 
-    `checkpoint_public` signs tombstones; without it none is believed.
-    """
+    `checkpoint_public` signs tombstones; without it none is believed. `store` has copies of what left the folder."""
 
     recordings_dir: Path
     evidence_public: bytes | None
     witnessed: Witnessed | None
     only: tuple[str, BinaryIO] | None = None
     checkpoint_public: bytes | None = None
+    store: Readable | None = None
 
 
 @contextmanager
@@ -174,7 +176,8 @@ def gathered(
             except OSError as error:
                 raise CommandError(f"{recording}: cannot be read ({error.strerror})") from None
         evidence_public = _public_key(layout.evidence_public).public_bytes_raw()
-        yield Scope(layout.recordings, evidence_public, witnessed, only, key.public_bytes_raw())
+        public, store = key.public_bytes_raw(), client_of(settings, layout)
+        yield Scope(layout.recordings, evidence_public, witnessed, only, public, store)
 
 
 def verify_site(settings: Settings, scope: Scope) -> Findings:
@@ -253,7 +256,7 @@ def verify(database: Database, scope: Scope) -> Findings:
 def _checked(audited: AuditedRecording, facts: "_Facts", scope: Scope) -> Outcome:
     judged = facts.purges.judged.get(audited.id)
     if judged is None:
-        return check(audited, scope.recordings_dir, scope.evidence_public)
+        return check(audited, scope.recordings_dir, scope.evidence_public, scope.store)
     if judged.tombstone is None or judged.kind is not None:
         return not_good(audited.id, judged.kind or "forged_tombstone", judged.message or "")
     return destroyed(audited, scope.recordings_dir, judged.tombstone.bytes)

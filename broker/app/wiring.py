@@ -12,7 +12,7 @@ from broker.access_requests.model import Limits
 from broker.access_requests.service import AccessRequestService
 from broker.adapters.db.database import Database
 from broker.adapters.opener import Opener
-from broker.app import keys
+from broker.app import keys, object_store
 from broker.app.house import House
 from broker.app.layout import Layout
 from broker.app.settings import Settings, SettingsError
@@ -195,6 +195,7 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
     knock_link = KnockLinkService(
         clock, DeviceRosterSource(devices, live_grants), knocks, guard_uid=settings.users.guard
     )
+    archive = object_store.client_of(settings, layout)
     recordings = RecordingService(
         database,
         clock,
@@ -203,6 +204,7 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
         evidence_public=keys.evidence_public(layout),
         covering=witness.covering,
         checkpoint_public=opened_keys.checkpoint_key.public_key().public_bytes_raw(),
+        store=archive,
     )
     sessions = SessionsService(
         database,
@@ -241,6 +243,7 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
             sign=opened_keys.checkpoint_key.sign,
         ),
     )
+    copying = object_store.copying_of(settings, database, clock, archive, purging.keep, authority, reports)
     return House(
         clock=clock,
         database=database,
@@ -263,6 +266,7 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
         holding=Holding(database, clock),
         purging=purging,
         removals=removals,
+        copying=copying,
         forecasting=Forecasting(
             database,
             clock,

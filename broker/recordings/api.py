@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from broker.identities.access import PlantAccess
 from broker.identities.model import Principal
+from broker.recordings.copy_model import Copy
 from broker.recordings.model import Details, Marker
 from broker.recordings.service import RecordingService
 
@@ -21,7 +22,7 @@ class _Schema(BaseModel):
 
 
 class VerificationAnswer(_Schema):
-    """What checking the file found: `verified`, `unfinished`, `incomplete`, `altered` or `missing`.
+    """What checking it found: `verified`, `unfinished`, `incomplete`, `altered`, `missing` or `unreachable`.
 
     `heads`: with how many heads of the audit trail the file agrees. `trail`: `witnessed` when a checkpoint of the
     witness vouches for the trail's records about it, else `not_witnessed` or `altered`.
@@ -35,8 +36,24 @@ class VerificationAnswer(_Schema):
     trail: str
 
 
+class CopyAnswer(_Schema):
+    """A recording's copy in the object store: `growing`, `stored`, `verified` or `released` (the file here is gone).
+
+    `problem` is why its last try failed; `is_held`: its object bears a legal hold.
+    """
+
+    state: str
+    uploaded_bytes: int
+    version: str | None
+    locked_until: datetime | None
+    verified_at: datetime | None
+    released_at: datetime | None
+    is_held: bool
+    problem: str | None
+
+
 class RecordingAnswer(_Schema):
-    """A recording."""
+    """A recording. `place`: it lies in the `local` file, in `both`, in the `object_store`, or is `gone`."""
 
     id: str
     session_id: str
@@ -50,6 +67,8 @@ class RecordingAnswer(_Schema):
     height: int | None
     signing_key: str
     head_sha256: str | None
+    place: str
+    copied: CopyAnswer | None
     verification: VerificationAnswer
 
 
@@ -110,6 +129,8 @@ def _answer(details: Details) -> RecordingAnswer:
         height=details.height,
         signing_key=recording.signing_public.hex(),
         head_sha256=recording.head_sha256.hex() if recording.head_sha256 is not None else None,
+        place=details.place.value,
+        copied=_copied(details.copy) if details.copy is not None else None,
         verification=VerificationAnswer(
             state=found.finding.value,
             checked_at=found.checked_at,
@@ -118,6 +139,19 @@ def _answer(details: Details) -> RecordingAnswer:
             heads=found.heads,
             trail=found.trail,
         ),
+    )
+
+
+def _copied(copy: Copy) -> CopyAnswer:
+    return CopyAnswer(
+        state=copy.state.value,
+        uploaded_bytes=copy.uploaded_bytes,
+        version=copy.stored.version if copy.stored is not None else None,
+        locked_until=copy.locked_until,
+        verified_at=copy.verified_at,
+        released_at=copy.released_at,
+        is_held=copy.is_held,
+        problem=copy.problem,
     )
 
 

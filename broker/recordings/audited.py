@@ -9,11 +9,18 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from broker.audit.model import AuditRecord, FieldValue
-from broker.recordings.events import RecordingAnchored, RecordingBroken, RecordingOpened, RecordingSealed
+from broker.recordings.events import (
+    RecordingAnchored,
+    RecordingBroken,
+    RecordingCopied,
+    RecordingOpened,
+    RecordingSealed,
+)
 from broker.recordings.files import file_name_of
-from recorder.errors import DamagedRecordingError
+from recorder.errors import DamagedRecordingError, StoreError
 from recorder.purged import tombstone_path
 from recorder.report import Report, State
+from recorder.stores.port import Readable, Stored, opened
 from recorder.verify import verify
 from recorder.walk import read_front
 
@@ -22,7 +29,10 @@ End = Literal["open", "sealed", "broken"]
 
 @dataclass(frozen=True)
 class AuditedRecording:
-    """A recording as the trail tells it. `is_readable` is false when the trail's own words make no sense."""
+    """A recording as the trail tells it. `is_readable` is false when the trail's own words make no sense.
+
+    `copy` is the object that was verified as this recording, None when there is none.
+    """
 
     id: str
     signing_public: bytes
@@ -32,6 +42,7 @@ class AuditedRecording:
     batches: int = 0
     is_readable: bool = True
     anchors: Mapping[int, bytes] = field(default_factory=dict)
+    copy: Stored | None = None
 
     @classmethod
     def opened(cls, recording_id: str, params: Mapping[str, FieldValue]) -> "AuditedRecording":
@@ -57,6 +68,13 @@ class AuditedRecording:
         count = batches if isinstance(batches, int) else 0
         return replace(self, end=end, head_sha256=head, batches=count, is_readable=is_readable)
 
+    def copied(self, params: Mapping[str, FieldValue]) -> "AuditedRecording":
+        """With the event of its verified copy; the first stands."""
+        version, size = params.get("version"), params.get("bytes")
+        if self.copy is not None or not isinstance(version, str) or not isinstance(size, int):
+            return self
+        return replace(self, copy=Stored(self.id, size, version))
+
 
 def told(known: AuditedRecording | None, record: AuditRecord) -> AuditedRecording | None:
     """What the trail says of a recording, with one more of its records; other records change nothing."""
@@ -65,6 +83,8 @@ def told(known: AuditedRecording | None, record: AuditRecord) -> AuditedRecordin
             return AuditedRecording.opened(record.subject, record.params)
         case RecordingAnchored.code if known is not None:
             return known.anchored(record.params)
+        case RecordingCopied.code if known is not None:
+            return known.copied(record.params)
         case RecordingSealed.code | RecordingBroken.code:
             end: End = "sealed" if record.code == RecordingSealed.code else "broken"
             return (known or AuditedRecording.opened(record.subject, record.params)).closed(end, record.params)
@@ -88,8 +108,10 @@ class Outcome:
     first_bad: int | None = None
 
 
-def check(audited: AuditedRecording, folder: Path, evidence_public: bytes | None) -> Outcome:
-    """Verify the file of a recording in its folder."""
+def check(
+    audited: AuditedRecording, folder: Path, evidence_public: bytes | None, store: Readable | None = None
+) -> Outcome:
+    """Verify the file of a recording in its folder, or its copy in `store` when the file is not there any more."""
     try:
         with (folder / file_name_of(audited.id)).open("rb", buffering=1 << 18) as stream:
             return check_stream(audited, stream, evidence_public)
@@ -100,9 +122,19 @@ def check(audited: AuditedRecording, folder: Path, evidence_public: bytes | None
             return not_good(
                 audited.id, "missing", "its file is not there, and the tombstone in its place is not audited"
             )
+        if store is not None and audited.copy is not None:
+            return _check_copy(audited, opened(store, audited.copy), evidence_public)
         return not_good(audited.id, "missing", "the recording's file is not there")
     except OSError as error:
         return not_good(audited.id, "unreadable", f"the recording's file cannot be read ({error.strerror})")
+
+
+def _check_copy(audited: AuditedRecording, stream: BinaryIO, evidence_public: bytes | None) -> Outcome:
+    try:
+        return check_stream(audited, stream, evidence_public)
+    except StoreError as error:
+        kind = "missing" if error.code == "not_found" else "unreadable"
+        return not_good(audited.id, kind, f"its copy in the object store cannot be read ({error.code})")
 
 
 def destroyed(audited: AuditedRecording, folder: Path, bytes_purged: int) -> Outcome:

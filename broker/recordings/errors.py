@@ -24,6 +24,15 @@ def file_missing(recording_id: str) -> Unavailable:
     )
 
 
+def store_fails(recording_id: str, code: str) -> Unavailable:
+    """Its only copy lies in the store of objects, which does not give it now."""
+    return Unavailable(
+        "recordings.store_fails",
+        "The object store does not give this recording now; try again, or see the health page.",
+        {"id": recording_id, "reason": code},
+    )
+
+
 def not_readable(recording_id: str) -> Conflict:
     """The file does not open: it is not the one that was recorded, or it is damaged from its start."""
     return Conflict(

@@ -279,3 +279,78 @@ class StorageForecast(AuditEvent):
     full_at_ms: Public[int | None]
     days_held: Public[int | None]
     keep_days: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingCopied(AuditEvent):
+    """A recording's copy was read back whole from the store of objects, verified, and is locked until this moment."""
+
+    code: ClassVar[str] = "recordings.copy.verified"
+    session_id: Public[str]
+    bucket: Public[str]
+    version: Public[str]
+    bytes: Public[int]
+    sha256: Public[str]
+    lock_mode: Public[str]
+    locked_until_ms: Public[int]
+    attempt: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingCopyFailed(AuditEvent):
+    """A recording could not be copied or its copy is not what was sent; its file stays on this machine.
+
+    `altered`: what came back is not the recording. `no_lock`: the store does not keep it locked.
+    """
+
+    code: ClassVar[str] = "recordings.copy.failed"
+    session_id: Public[str]
+    reason: Public[str]
+    attempt: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingCopyHeld(AuditEvent):
+    """The legal hold of a recording's object was set or lifted, as the recording's own holds say."""
+
+    code: ClassVar[str] = "recordings.copy.held"
+    session_id: Public[str]
+    version: Public[str]
+    is_held: Public[bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingReleased(AuditEvent):
+    """A recording's file left this machine after its copy was verified; `was_there` is false when it had gone."""
+
+    code: ClassVar[str] = "recordings.copy.released"
+    session_id: Public[str]
+    version: Public[str]
+    was_there: Public[bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingReleaseRefused(AuditEvent):
+    """A gateway keeps a recording's file although its copy was verified, and says why."""
+
+    code: ClassVar[str] = "recordings.copy.release_refused"
+    session_id: Public[str]
+    reason: Public[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingCopyRemoved(AuditEvent):
+    """The objects of a destroyed recording are gone from the store."""
+
+    code: ClassVar[str] = "recordings.copy.removed"
+    purge_id: Public[str]
+    objects: Public[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectStoreState(AuditEvent):
+    """The store of objects can be used (`ok`) or not any more: recordings stay on this machine meanwhile."""
+
+    code: ClassVar[str] = "recordings.store.state"
+    state: Public[str]
+    before: Public[str]

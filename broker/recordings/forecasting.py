@@ -13,6 +13,8 @@ from sqlmodel import Session, col, select
 
 from broker.adapters.db.database import Database
 from broker.kernel.clock import Clock, milliseconds
+from broker.recordings.copy_model import CopyState
+from broker.recordings.copy_store import CopyRow
 from broker.recordings.events import StorageForecast
 from broker.recordings.forecast import WINDOW, Forecast, Level, Recorded, Space, forecast
 from broker.recordings.retention_store import TombstoneRow
@@ -87,6 +89,8 @@ def _recorded(session: Session, now: datetime) -> Recorded:
     size = col(RecordingRow.bytes_written)
     recent = session.exec(select(func.sum(size)).where(col(RecordingRow.closed_at) >= now - WINDOW)).one()
     gone = select(TombstoneRow.recording_id).where(col(TombstoneRow.removed_at).is_not(None))
-    kept = session.exec(select(func.sum(size)).where(col(RecordingRow.id).not_in(gone))).one()
+    elsewhere = select(CopyRow.recording_id).where(CopyRow.state == CopyState.RELEASED)
+    here = (col(RecordingRow.id).not_in(gone), col(RecordingRow.id).not_in(elsewhere))
+    kept = session.exec(select(func.sum(size)).where(*here)).one()
     first = session.exec(select(func.min(col(RecordingRow.opened_at)))).one()
     return Recorded(int(recent or 0), int(kept or 0), first)

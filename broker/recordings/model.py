@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
+from broker.recordings.copy_model import Copy, Place
+
 
 class RecordingState(Enum):
     """`open → sealed` or `open → broken`; never back."""
@@ -73,13 +75,14 @@ class Recording:
 
 
 class Finding(Enum):
-    """What a verification found."""
+    """What a verification found. `unreachable`: the store of objects does not answer, so nothing was found."""
 
     VERIFIED = "verified"
     UNFINISHED = "unfinished"
     INCOMPLETE = "incomplete"
     ALTERED = "altered"
     MISSING = "missing"
+    UNREACHABLE = "unreachable"
     PURGED = "purged"
 
 
@@ -103,13 +106,15 @@ class Verification:
 
 @dataclass(frozen=True)
 class Details:
-    """A recording with its verification and what its header and frames say."""
+    """A recording with its verification, what its header and frames say, and where it lies."""
 
     recording: Recording
     verification: Verification
     duration_ms: int | None
     width: int | None
     height: int | None
+    place: Place = Place.LOCAL
+    copy: Copy | None = None
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,17 @@
 """What a recording's file says, checked against trail and index. Reads only; the recorder does the work."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
-from typing import Final, assert_never
+from typing import BinaryIO, Final, assert_never
 
 from broker.recordings.audited import AuditedRecording, Outcome, examine, not_good
 from broker.recordings.model import Details, Finding, Marker, Recording, RecordingState, Verification
 from broker.recordings.retention_model import Destroyed
 from broker.recordings.trail import Standing, TrailFacts
 from recorder.cast import command_events, to_asciicast_v2
-from recorder.errors import DamagedRecordingError
+from recorder.errors import DamagedRecordingError, StoreError
 from recorder.frames import Frame
 from recorder.manifest import decode_sealed
 from recorder.replay import Recording as RecordingFile
@@ -24,17 +23,25 @@ MOST_MARKERS: Final = 10_000
 
 
 def check_file(
-    path: Path, recording: Recording, trail: TrailFacts, evidence_public: bytes | None, now: datetime
+    opened: Callable[[], BinaryIO],
+    recording: Recording,
+    trail: TrailFacts,
+    evidence_public: bytes | None,
+    now: datetime,
 ) -> Details:
     """Verify a recording's file as `sallyport verify` does: with key, heads and end from the trail.
 
-    The index must say what the trail says, and that part of the trail must be the one that was written.
+    The index must say what the trail says, and that part of the trail must be the one that was written. `opened` gives
+    the file, here or in the store of objects; a store that fails is no finding about the recording.
     """
     report: Report | None = None
     try:
-        with path.open("rb", buffering=1 << 18) as stream:
+        with opened() as stream:
             audited = trail.audited or AuditedRecording(recording.id, b"", None, is_readable=False)
             outcome, report = examine(audited, stream, evidence_public)
+    except StoreError as error:
+        finding = Finding.MISSING if error.code == "not_found" else Finding.UNREACHABLE
+        return Details(recording, Verification(finding, now, None, error.code, trail.standing), None, None, None)
     except OSError:
         return Details(recording, Verification(Finding.MISSING, now, trail=trail.standing), None, None, None)
     if trail.standing is Standing.ALTERED or trail.audited is None or _differs(recording, trail.audited):
@@ -102,10 +109,10 @@ def _heads(outcome: Outcome, audited: AuditedRecording | None) -> int:
     return len(audited.anchors) + (audited.end == "sealed")
 
 
-def is_as_recorded(path: Path, recording: Recording) -> bool:
+def is_as_recorded(opened: Callable[[], BinaryIO], recording: Recording) -> bool:
     """Whether the file is there, is this recording's and has its audited end. What lies between is not read."""
     try:
-        with path.open("rb") as stream:
+        with opened() as stream:
             header_sha256 = read_front(stream).header_sha256
             ending = read_ending(stream, file_size(stream))
             if header_sha256 != recording.header_sha256 or ending.tag is None:
@@ -115,7 +122,7 @@ def is_as_recorded(path: Path, recording: Recording) -> bool:
             stream.seek(ending.start)
             head = decode_sealed(stream.read(), header_sha256, recording.signing_public)
             return head.chain_sha256 == recording.head_sha256
-    except (DamagedRecordingError, OSError):
+    except (DamagedRecordingError, StoreError, OSError):
         return False
 
 

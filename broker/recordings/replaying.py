@@ -15,7 +15,7 @@ import structlog
 from broker.kernel.errors import SallyportError
 from broker.recordings import errors
 from broker.recordings.service import RecordingService
-from recorder.errors import DamagedRecordingError
+from recorder.errors import DamagedRecordingError, StoreError
 from recorder.frames import Frame
 from recorder.indexing import make_index, open_index, seal_index
 from recorder.keyframes import Event, Index, Keyframe, events_of
@@ -90,6 +90,8 @@ class Replaying:
         end = keyframes[number + 1].first_frame if number + 1 < len(keyframes) else kept.index.frames + 1
         try:
             events = list(islice(events_of(_between(kept.file, begin, end), begin.programs), _MOST_EVENTS))
+        except StoreError as error:
+            raise errors.store_fails(recording_id, error.code) from None
         except (DamagedRecordingError, OSError):
             raise errors.not_readable(recording_id) from None
         return Chunk(begin, events)
@@ -130,7 +132,10 @@ class Replaying:
                 return kept
         index = self._stored(recording_id, file)
         if index is None and file.report.bytes <= SMALL_BYTES:
-            index = make_index(file)
+            try:
+                index = make_index(file)
+            except StoreError as error:
+                raise errors.store_fails(recording_id, error.code) from None
         if index is not None:
             return self._keep(key, file, index)
         with self._lock:
@@ -161,23 +166,30 @@ class Replaying:
     def _make(self, key: tuple[str, bytes], file: RecordingFile) -> None:
         recording_id = key[0]
         try:
-            done = subprocess.run(
-                [sys.executable, "-m", "recorder.indexing", str(file.path)],
-                input=self._recordings.unseal_private,
-                capture_output=True,
-                timeout=_MAKING_SECONDS,
-                check=True,
-            )
-            index = open_index(done.stdout, self._recordings.unseal_private, file)
-            if index is None:  # a running session has gone on meanwhile: its index is of a later state
+            index = self._made_apart(recording_id, file)
+            if index is None:  # or a running session has gone on meanwhile: its index is of a later state
                 index = make_index(file)
             self._write(recording_id, seal_index(index, self._recordings.unseal_private, file))
             self._keep(key, file, index)
-        except (subprocess.SubprocessError, OSError) as error:
+        except (subprocess.SubprocessError, OSError, StoreError) as error:
             _log.error("replay_index_failed", recording=recording_id, error=str(error))
         finally:
             with self._lock:
                 self._making.discard(key)
+
+    def _made_apart(self, recording_id: str, file: RecordingFile) -> Index | None:
+        """From a process of its own; None for a recording that lies elsewhere: nothing but control may ask for it."""
+        path = self._recordings.local_file(recording_id)
+        if path is None:
+            return None
+        done = subprocess.run(
+            [sys.executable, "-m", "recorder.indexing", str(path)],
+            input=self._recordings.unseal_private,
+            capture_output=True,
+            timeout=_MAKING_SECONDS,
+            check=True,
+        )
+        return open_index(done.stdout, self._recordings.unseal_private, file)
 
     def _write(self, recording_id: str, data: bytes) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,15 +1,18 @@
 """The use-cases of recordings: opened and closed with their sessions, verified, replayed."""
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from sqlmodel import Session, col, select
 
 from broker.adapters.db.database import Database, UnitOfWork
 from broker.audit.checkpoint import Checkpoint
 from broker.kernel.clock import Clock
-from broker.recordings import errors, retention_store, rules, store
+from broker.recordings import copy_store, errors, retention_store, rules, store
+from broker.recordings.copy_model import place_of
 from broker.recordings.events import (
     RecordingAnchored,
     RecordingAnchorRefused,
@@ -28,6 +31,7 @@ from broker.recordings.model import (
     RecordingCommand,
     RecordingState,
 )
+from broker.recordings.places import Places
 from broker.recordings.reading import (
     audited_chain,
     cast_lines,
@@ -38,12 +42,13 @@ from broker.recordings.reading import (
 )
 from broker.recordings.store import RecordingRow
 from broker.recordings.trail import read_trail
-from recorder.errors import DamagedRecordingError
+from recorder.errors import DamagedRecordingError, StoreError
 from recorder.frames import Frame
 from recorder.manifest import Head, check_head
 from recorder.replay import Recording as RecordingFile
 from recorder.replay import open_recording
 from recorder.seal import SealedKey
+from recorder.stores.port import Readable, Stored
 from recorder.walk import read_front
 
 _GATEWAY: Final = "system:gateway"
@@ -53,7 +58,8 @@ class RecordingService:
     """The index over `recordings_dir`, and the one reader with the key (`unseal_private`) that opens recordings.
 
     `covering` gives the witness's first checkpoint at or behind a record of the trail; `evidence_public` is the key
-    that marks broken recordings, None when it is not known.
+    that marks broken recordings, None when it is not known. `store` has the copies of
+    recordings that left this machine.
     """
 
     def __init__(
@@ -66,10 +72,11 @@ class RecordingService:
         evidence_public: bytes | None = None,
         checkpoint_public: bytes | None = None,
         covering: Callable[[int], Checkpoint | None] = lambda _seq: None,
+        store: Readable | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
-        self._dir = recordings_dir
+        self._places = Places(recordings_dir, store, self._copied)
         self._unseal_private = unseal_private
         self._evidence_public = evidence_public
         self._checkpoint_public = checkpoint_public
@@ -168,10 +175,13 @@ class RecordingService:
                 raise errors.not_found(recording_id)
             trail = read_trail(session, recording_id, self._covering)
             destroyed = retention_store.tombstone(session, recording_id)
+            copy = copy_store.copies(session, [recording_id]).get(recording_id)
         now = self._clock.now()
         if destroyed is not None:
-            return check_destroyed(recording, destroyed, trail, self._checkpoint_public, now)
-        return check_file(self._path(recording), recording, trail, self._evidence_public, now)
+            found = check_destroyed(recording, destroyed, trail, self._checkpoint_public, now)
+        else:
+            found = check_file(self._opener(recording), recording, trail, self._evidence_public, now)
+        return replace(found, place=place_of(copy, is_destroyed=destroyed is not None), copy=copy)
 
     def cast(self, actor: str, recording_id: str) -> Iterator[str]:
         """The recording as lines of asciicast v2; that it was replayed is in the trail before the first line leaves.
@@ -227,10 +237,12 @@ class RecordingService:
         recording = self._get(recording_id)
         self._check_not_destroyed(recording.id)
         try:
-            with self._path(recording).open("rb") as stream:
+            with self._places.open(recording.id) as stream:
                 front = read_front(stream)
         except FileNotFoundError:
             raise errors.file_missing(recording.id) from None
+        except StoreError as error:
+            raise errors.store_fails(recording.id, error.code) from None
         except (DamagedRecordingError, OSError):
             raise errors.not_readable(recording.id) from None
         if front.header_sha256 != recording.header_sha256:
@@ -241,7 +253,7 @@ class RecordingService:
 
     def is_as_recorded(self, recording: Recording) -> bool:
         """Whether a closed recording's file is there with its audited beginning and end."""
-        return is_as_recorded(self._path(recording), recording)
+        return is_as_recorded(self._opener(recording), recording)
 
     def session_of(self, recording_id: str) -> str:
         """The session of a recording. Raises NotFound."""
@@ -254,8 +266,17 @@ class RecordingService:
             raise errors.not_found(recording_id)
         return recording
 
-    def _path(self, recording: Recording) -> Path:
-        return self._dir / file_name_of(recording.id)
+    def _opener(self, recording: Recording) -> Callable[[], BinaryIO]:
+        return partial(self._places.open, recording.id)
+
+    def _copied(self, recording_id: str) -> Stored | None:
+        with self._database.reading() as session:
+            return copy_store.verified_object(session, recording_id)
+
+    def local_file(self, recording_id: str) -> Path | None:
+        """The recording's file on this machine, None when it lies elsewhere."""
+        path = self._places.path(recording_id)
+        return path if path.is_file() else None
 
     def _is_destroyed(self, recording_id: str) -> bool:
         with self._database.reading() as session:
@@ -270,13 +291,15 @@ class RecordingService:
         self._check_not_destroyed(recording.id)
         try:
             return open_recording(
-                self._path(recording),
+                self._opener(recording),
                 self._unseal_private,
                 signing_public=recording.signing_public,
                 audited_chain=audited_chain(recording),
             )
         except FileNotFoundError:
             raise errors.file_missing(recording.id) from None
+        except StoreError as error:
+            raise errors.store_fails(recording.id, error.code) from None
         except (DamagedRecordingError, OSError):
             raise errors.not_readable(recording.id) from None
 

@@ -302,6 +302,7 @@ class LiveSite:
             tls_key_file=folder / "front.key",
             device_ca_file=self.layout.device_authority,
             evidence_key_file=folder / "evidence.key",
+            receipt_key_file=self.layout.receipts_public,
             protocols={"ssh": (ssh,)},
             knocks=(self._unix("knocks"),),
             guard_uid=os.getuid(),
@@ -327,10 +328,11 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def live_site(folder: Path) -> Iterator[LiveSite]:
-    """A new site that serves. `folder` must have a path short enough for Unix sockets."""
+def live_site(folder: Path, **more: dict[str, object]) -> Iterator[LiveSite]:
+    """A new site that serves, with `more` sections of settings. `folder` needs a path short enough for Unix sockets."""
     settings = parse(
         {
+            **more,
             "site": {"name": "e2e", "state_dir": str(folder / "state"), "run_dir": str(folder / "run")},
             "vendor_face": {"host": "203.0.113.10", "interface": "out0"},
             "plant_face": {"host": "10.20.0.10", "interface": "mgmt0", "networks": ["10.30.0.0/24"]},

@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +41,11 @@ class ArchiveRig:
         site = Site("demo", BUCKET, "compliance", 180)
         public = self.checkpoint.public_key().public_bytes_raw()
         return Archive(store, site, self.receipts.sign, public, lambda: self.now)
+
+    def move(self, by: timedelta) -> None:
+        """Let time pass for archive and bucket."""
+        self.now += by
+        self.bucket.now += by
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[ArchiveClient]:

@@ -46,10 +46,11 @@ def send(
 ) -> None:
     """Send one message. Raises WireError."""
     try:
-        data = encode({**message, "bytes": len(payload)})
+        data = encode({**message, "bytes": len(payload)}) + payload
         if descriptor is not None:
             data = data[socket.send_fds(sock, [data], [descriptor]) :]
-        sock.sendall(data + payload)
+        if data:  # whoever has it all may have answered and left by now
+            sock.sendall(data)
     except (FramingError, OSError) as error:
         raise WireError(f"a message could not be sent: {error}") from error
 

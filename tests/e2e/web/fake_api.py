@@ -300,6 +300,7 @@ def read_health(house: AnyHouse) -> m.HealthItem:
         trail=m.TrailItem(last_seq=75, witnessed_seq=71, witnessed_at=now, records_behind=4),
         recordings=m.SpaceItem(free_bytes=7_300_000_000, size_bytes=64_000_000_000),
         forecast=house.forecast,
+        object_store=house.object_store,
         certificates=[
             m.ExpiryItem(name="site root", ends_at=stamp(house.now + timedelta(days=3_000))),
             m.ExpiryItem(name="console", ends_at=stamp(house.now + timedelta(days=12))),

@@ -80,6 +80,7 @@ class House:
     unready: set[str] = field(default_factory=set)
     open_steps: dict[str, str] = field(default_factory=dict)
     forecast: m.ForecastItem | None = None
+    object_store: m.ObjectStoreItem | None = None
     archive: object = None
     made: int = 0
     long: "LongRecording | IndexedRecording" = field(default_factory=lambda: LongRecording())
@@ -387,6 +388,14 @@ def _add_old_recordings(house: House) -> None:
         house.recordings[f"rec_{number}"] = recording.model_copy(
             update={**file, "bytes": 700_000_000 + number, "verification": recording.verification.model_copy()}
         )
+    house.object_store = m.ObjectStoreItem(
+        bucket="plant-recordings",
+        problem=None,
+        checked_at=stamp(house.now),
+        copies={"growing": 1, "stored": 0, "verified": 2, "released": 214},
+        failing=0,
+        waiting_bytes=0,
+    )
     full = house.now + timedelta(days=96)
     house.forecast = m.ForecastItem(
         level="short",

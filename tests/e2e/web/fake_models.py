@@ -345,6 +345,15 @@ class ExpiryItem(Shape):
     ends_at: str
 
 
+class ObjectStoreItem(Shape):
+    bucket: str
+    problem: str | None
+    checked_at: str | None
+    copies: dict[str, int]
+    failing: int
+    waiting_bytes: int
+
+
 class HealthItem(Shape):
     checked_at: str
     release: str
@@ -355,6 +364,7 @@ class HealthItem(Shape):
     trail: TrailItem | None
     recordings: SpaceItem | None
     forecast: ForecastItem | None
+    object_store: ObjectStoreItem | None
     certificates: list[ExpiryItem]
 
 
@@ -406,6 +416,17 @@ class Verification(Shape):
     trail: str = "witnessed"
 
 
+class CopyItem(Shape):
+    state: Literal["growing", "stored", "verified", "released"]
+    uploaded_bytes: int
+    version: str | None = None
+    locked_until: str | None = None
+    verified_at: str | None = None
+    released_at: str | None = None
+    is_held: bool = False
+    problem: str | None = None
+
+
 class RecordingView(Shape):
     id: str
     session_id: str
@@ -417,6 +438,8 @@ class RecordingView(Shape):
     head_sha256: str | None = None
     frames: int
     bytes: int
+    place: Literal["local", "both", "object_store", "gone"] = "local"
+    copied: CopyItem | None = None
     verification: Verification
     width: int | None
     height: int | None

@@ -73,7 +73,7 @@ def test_a_file_that_changed_under_its_index_is_not_shown(sample: Sample, record
     data = bytearray(sample.path.read_bytes())
     data[place.offset + 60] ^= 1
     copy.write_bytes(data)
-    changed = Recording(copy, recording.report, recording.header, recording._cipher)
+    changed = Recording(lambda: copy.open("rb"), recording.report, recording.header, recording._cipher)
     with pytest.raises(DamagedRecordingError):
         list(changed.frames_from(place))
 

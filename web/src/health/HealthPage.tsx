@@ -51,6 +51,7 @@ export default function HealthPage() {
             <Parts health={health} />
             <Trail health={health} />
             <Space health={health} />
+            <ObjectStore health={health} />
             <Certificates health={health} />
             <Firewall health={health} />
             <GuardState health={health} />
@@ -143,6 +144,37 @@ function Space({ health }: { health: Health }) {
           </p>
         </>
       ) : null}
+    </section>
+  )
+}
+
+function ObjectStore({ health }: { health: Health }) {
+  const { t, tCode } = useI18n()
+  const format = useFormat()
+  const store = health.object_store
+  if (!store) return null
+  const tone: Tone = store.problem ? 'bad' : store.failing ? 'wait' : 'good'
+  return (
+    <section className="panel" aria-label={t('health.object_store')}>
+      <h2>{t('health.object_store')}</h2>
+      <p>
+        <Chip tone={tone} icon={tone === 'good' ? 'check' : 'warning'}>
+          {store.problem ? tCode('health.object_store_problem', store.problem, {}, store.problem) : t('health.object_store_good')}
+        </Chip>
+      </p>
+      {store.problem ? <p>{t('health.object_store_bad')}</p> : null}
+      <Facts
+        rows={[
+          [t('health.object_store_bucket'), store.bucket],
+          [t('health.object_store_checked'), <Moment key="checked" at={store.checked_at} />],
+          [t('health.object_store_growing'), format.number(store.copies['growing'] ?? 0)],
+          [t('health.object_store_stored'), format.number(store.copies['stored'] ?? 0)],
+          [t('health.object_store_verified'), format.number(store.copies['verified'] ?? 0)],
+          [t('health.object_store_released'), format.number(store.copies['released'] ?? 0)],
+          [t('health.object_store_failing'), format.number(store.failing)],
+          [t('health.object_store_waiting'), format.bytes(store.waiting_bytes)],
+        ]}
+      />
     </section>
   )
 }

@@ -1,7 +1,6 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,9 +38,9 @@ def test_a_new_site_has_what_the_archive_needs(settings: Settings) -> None:
 
 
 def test_the_largest_recording_fits_into_an_object(settings: Settings) -> None:
-    large = replace(settings, recordings=replace(settings.recordings, most_mib=1024 * 1024))
-    assert archive_main.part_bytes_of(large) * (MOST_PARTS - 1) >= 1024 * 1024 << 20
-    assert archive_main.part_bytes_of(settings) == PART_BYTES
+    store = settings.object_store
+    assert store.part_bytes(1024 * 1024) * MOST_PARTS >= 1024 * 1024 << 20
+    assert store.part_bytes(settings.recordings.most_mib) == PART_BYTES
 
 
 @pytest.mark.parametrize("content", ["", "two\nlines", "x" * 2000, "\xe9"])

@@ -1256,6 +1256,30 @@ export interface components {
             code: string;
         };
         /**
+         * CopyAnswer
+         * @description A recording's copy in the object store: `growing`, `stored`, `verified` or `released` (the file here is gone).
+         *
+         *     `problem` is why its last try failed; `is_held`: its object bears a legal hold.
+         */
+        CopyAnswer: {
+            /** Is Held */
+            is_held: boolean;
+            /** Locked Until */
+            locked_until: string | null;
+            /** Problem */
+            problem: string | null;
+            /** Released At */
+            released_at: string | null;
+            /** State */
+            state: string;
+            /** Uploaded Bytes */
+            uploaded_bytes: number;
+            /** Verified At */
+            verified_at: string | null;
+            /** Version */
+            version: string | null;
+        };
+        /**
          * CreatedPersonAnswer
          * @description A person, and how they activate the account; vendors' engineers use the token in the client, without a link.
          */
@@ -1537,6 +1561,8 @@ export interface components {
         /**
          * HealthAnswer
          * @description The state of the site, now. `guard`, `firewall` and `trail` are null while their part does not tell it.
+         *
+         *     `object_store` is null when the site has none.
          */
         HealthAnswer: {
             /** Certificates */
@@ -1551,6 +1577,7 @@ export interface components {
             /** Gateway Workers */
             gateway_workers: string[];
             guard: components["schemas"]["Guard"] | null;
+            object_store: components["schemas"]["ObjectStore"] | null;
             /** Parts */
             parts: components["schemas"]["Part"][];
             recordings: components["schemas"]["Space"] | null;
@@ -1785,6 +1812,29 @@ export interface components {
             params: {
                 [key: string]: string;
             };
+        };
+        /**
+         * ObjectStore
+         * @description The bucket that keeps recordings. `problem` is null while it answers and can lock objects.
+         *
+         *     `copies`: how many are `growing`, `stored`, `verified` (and here too) and `released`; `failing`: whose last try
+         *     failed; `waiting_bytes`: of recordings that ended and have no verified copy yet.
+         */
+        ObjectStore: {
+            /** Bucket */
+            bucket: string;
+            /** Checked At */
+            checked_at: string | null;
+            /** Copies */
+            copies: {
+                [key: string]: number;
+            };
+            /** Failing */
+            failing: number;
+            /** Problem */
+            problem: string | null;
+            /** Waiting Bytes */
+            waiting_bytes: number;
         };
         /**
          * OpenedPart
@@ -2103,13 +2153,14 @@ export interface components {
         };
         /**
          * RecordingAnswer
-         * @description A recording.
+         * @description A recording. `place`: it lies in the `local` file, in `both`, in the `object_store`, or is `gone`.
          */
         RecordingAnswer: {
             /** Bytes */
             bytes: number;
             /** Closed At */
             closed_at: string | null;
+            copied: components["schemas"]["CopyAnswer"] | null;
             /** Duration Ms */
             duration_ms: number | null;
             /** Frames */
@@ -2125,6 +2176,8 @@ export interface components {
              * Format: date-time
              */
             opened_at: string;
+            /** Place */
+            place: string;
             /** Session Id */
             session_id: string;
             /** Signing Key */
@@ -2457,7 +2510,7 @@ export interface components {
         };
         /**
          * VerificationAnswer
-         * @description What checking the file found: `verified`, `unfinished`, `incomplete`, `altered` or `missing`.
+         * @description What checking it found: `verified`, `unfinished`, `incomplete`, `altered`, `missing` or `unreachable`.
          *
          *     `heads`: with how many heads of the audit trail the file agrees. `trail`: `witnessed` when a checkpoint of the
          *     witness vouches for the trail's records about it, else `not_witnessed` or `altered`.

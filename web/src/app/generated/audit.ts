@@ -242,6 +242,39 @@ export const AUDIT_EVENTS = {
     "address": "sensitive",
     "reason": "public"
   },
+  "recordings.copy.failed": {
+    "session_id": "public",
+    "reason": "public",
+    "attempt": "public"
+  },
+  "recordings.copy.held": {
+    "session_id": "public",
+    "version": "public",
+    "is_held": "public"
+  },
+  "recordings.copy.release_refused": {
+    "session_id": "public",
+    "reason": "public"
+  },
+  "recordings.copy.released": {
+    "session_id": "public",
+    "version": "public",
+    "was_there": "public"
+  },
+  "recordings.copy.removed": {
+    "purge_id": "public",
+    "objects": "public"
+  },
+  "recordings.copy.verified": {
+    "session_id": "public",
+    "bucket": "public",
+    "version": "public",
+    "bytes": "public",
+    "sha256": "public",
+    "lock_mode": "public",
+    "locked_until_ms": "public",
+    "attempt": "public"
+  },
   "recordings.hold.lifted": {
     "hold_id": "public",
     "session_id": "public",
@@ -385,6 +418,10 @@ export const AUDIT_EVENTS = {
     "before": "public",
     "free_bytes": "public",
     "at_ms": "public"
+  },
+  "recordings.store.state": {
+    "state": "public",
+    "before": "public"
   },
   "sessions.command.blocked": {
     "rule_id": "public",
