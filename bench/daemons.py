@@ -24,16 +24,46 @@ from broker.devices.model import RosterDevice
 from broker.kernel.ids import new_id
 from broker.knock_link.messages import roster_messages
 from broker.knock_link.model import RosterFacts
+from spa_knock.guard.guard import KNOCKS_AT_ONCE, KNOCKS_PER_SECOND
 from spa_knock.link.framing import Decoder, encode
+from spa_knock.opener.config import Peer
+from spa_knock.opener.dispatch import RATES
 from spa_knock.wire.keys import DeviceKeys, day_key, day_of_epoch, epoch_at, gate_key
 from spa_knock.wire.packet import NO_GRANT, Body, seal
 from spa_knock.wire.signature import signer
 from tests.contract.namespaces import BROKER4, DOORS, KNOCK_PORT, UIDS, Lab, run
 
 WINDOW_SECONDS = 4
+BELOW_THE_LIMIT = 0.9
+"""So near do the trials come to what a device may knock and the guard may open a second: what is over it is refused."""
 AUDIENCE = b"bench-01"
 _PROCESSES = multiprocessing.get_context("fork")
 SITE_KEY = hashlib.sha256(b"bench site key").digest()
+
+
+class Pace:
+    """How fast a broker takes valid knocks by its own limits: so many a second, and so many at once. 0: any number."""
+
+    def __init__(self, per_second: float = 0.0, at_once: float = 0.0) -> None:
+        self._per_second = per_second
+        self._at_once = self._left = at_once
+        self._filled_at = time.monotonic()
+
+    def wait_for(self, count: int) -> None:
+        """Return when `count` knocks may come without a pause."""
+        if not self._per_second:
+            return
+        now = time.monotonic()
+        self._left = min(self._at_once, self._left + (now - self._filled_at) * self._per_second)
+        self._filled_at = now
+        if self._left < count:
+            time.sleep((count - self._left) / self._per_second)
+            self.wait_for(count)
+
+    def take(self) -> None:
+        """Wait for one, and use it."""
+        self.wait_for(1)
+        self._left -= 1
 
 
 class Knocked(ABC):
@@ -41,14 +71,15 @@ class Knocked(ABC):
 
     name: str
     outside: Outside
+    pace: Pace
 
     @abstractmethod
     def mint(self, addresses: list[str]) -> list[bytes]:
         """A fresh, valid knock for each address."""
 
     @abstractmethod
-    def processes(self) -> list[int]:
-        """The daemon's process ids."""
+    def processes(self) -> dict[str, int]:
+        """The daemon's process ids by name."""
 
     @abstractmethod
     def stop(self, how: signal.Signals) -> None:
@@ -107,9 +138,14 @@ class Ours(Knocked):
     """Opener and guard as in production: their own user ids, the loaded rule set, the keyed gate."""
 
     def __init__(self, lab: Network, devices: int) -> None:
-        self.name = f"sallyport, {devices:,} devices"
+        self.name = f"sallyport, {devices:,} device{'s' if devices > 1 else ''}"
         self.lab = lab
         self.outside = lab.ours()
+        openings, openings_at_once = RATES[Peer.GUARD]
+        self.pace = Pace(
+            BELOW_THE_LIMIT * min(KNOCKS_PER_SECOND * devices, openings),
+            BELOW_THE_LIMIT * min(KNOCKS_AT_ONCE * devices, openings_at_once),
+        )
         self._key = Ed25519PrivateKey.generate()
         self._sign = signer(self._key)
         now = datetime.now(UTC)
@@ -172,10 +208,10 @@ class Ours(Knocked):
         gate = gate_key(day_key(SITE_KEY, day_of_epoch(epoch)), epoch)
         return seal(body, DeviceKeys.derive(device.knock_key, AUDIENCE), self._sign, gate, os.urandom(12), epoch)
 
-    def processes(self) -> list[int]:
+    def processes(self) -> dict[str, int]:
         assert self._guard is not None
         assert self.lab.opener is not None
-        return [self._guard.pid, self.lab.opener.pid]
+        return {"guard": self._guard.pid, "opener": self.lab.opener.pid}
 
     def stop(self, how: signal.Signals) -> None:
         self.stop_guard(how)
@@ -210,6 +246,7 @@ class Fwknop(Knocked):
 
     def __init__(self, lab: Network) -> None:
         self.name = "fwknopd 2.6.10"
+        self.pace = Pace()
         self.lab = lab
         self.outside = lab.fwknops()
         self.folder = Path(tempfile.mkdtemp(prefix="spt-fwknop-"))
@@ -250,9 +287,9 @@ class Fwknop(Knocked):
             minted.append(saved.read_bytes().strip())
         return minted
 
-    def processes(self) -> list[int]:
+    def processes(self) -> dict[str, int]:
         assert self._process is not None
-        return [self._process.pid]
+        return {"fwknopd": self._process.pid}
 
     def stop(self, how: signal.Signals) -> None:
         if self._process is not None:

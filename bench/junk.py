@@ -11,6 +11,7 @@ import os
 import random
 import socket
 import sys
+import threading
 import time
 from enum import StrEnum
 
@@ -114,9 +115,8 @@ def main() -> None:
     observed = [base64.b64decode(line) for line in sys.stdin.readline().split()]
     pool = payloads(options.kind, observed, os.getpid())
     stop = [time.monotonic() + options.longest_seconds]
-    # The parent ends the flood by closing standard input.
-    import threading
 
+    # The parent ends the flood by closing standard input.
     def wait() -> None:
         sys.stdin.read()
         stop[0] = 0.0

@@ -25,6 +25,9 @@ from tests.contract.namespaces import BROKER4, DOORS, KNOCK_PORT, Peer
 VALID_KNOCKS = 20
 _VALID_SECONDS = 1.0
 _FLOOD_ALONE_SECONDS = 2.0
+_MINTED_AT_ONCE = 25
+"""Few enough that the last is fresh when its turn comes."""
+_POLL_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -40,18 +43,35 @@ class Latency:
 
 
 @dataclass(frozen=True)
+class Load:
+    """Processors in use: by each of the daemon's processes, and by the whole machine's soft interrupts.
+
+    The kernel's own shedding is done in soft interrupts, mostly of whoever sends: here the generator, whose sending
+    counts in them too. The scheduler counts an interrupt that comes while a process runs as the process's own.
+    """
+
+    processes: Mapping[str, float]
+    soft_interrupts: float
+
+    @property
+    def cores(self) -> float:
+        """The daemon's processes together."""
+        return sum(self.processes.values())
+
+
+@dataclass(frozen=True)
 class Flood:
     """The highest rate at which every valid knock still opened within a second; and what it cost the daemon.
 
-    cores: under the flood alone, with no valid knock to judge. cores_with_knocks: while the valid ones came in as well.
+    alone: under the flood, with no valid knock to judge. with_knocks: while the valid ones came in as well.
     """
 
     kind: Kind
     rate: float
     is_generators_limit: bool
     failed_at: float | None
-    cores: float
-    cores_with_knocks: float
+    alone: Load
+    with_knocks: Load
     p50: float
 
 
@@ -61,26 +81,30 @@ class _Trial:
 
     kept: bool
     rate: float
-    cores: float
-    cores_with_knocks: float
+    alone: Load
+    with_knocks: Load
     p50: float
 
 
-def latency(broker: Knocked, knocks: int, *, at_once: int = 0, pause_seconds: float = 0.0) -> Latency:
-    """Fresh source address for each knock, one after another; after `at_once` of them with a pause before each."""
+def knock(broker: Knocked, address: str, packet: bytes, limit_seconds: float) -> float | None:
+    """One valid knock, no sooner than the broker's own limits take it. Seconds to the SYN-ACK; None: it never came."""
+    broker.pace.take()
+    return broker.outside.inside(lambda: send_and_connect(broker.outside.broker, packet, address, limit_seconds))
+
+
+def latency(broker: Knocked, knocks: int) -> Latency:
+    """Fresh source address for each knock, one after another."""
     found: list[float] = []
-    used = cpu_seconds(broker)
-    for start in range(0, knocks, 50):
-        addresses = [fresh_address() for _ in range(min(50, knocks - start))]
-        for number, (address, packet) in enumerate(zip(addresses, broker.mint(addresses), strict=True), start):
-            if number >= at_once:
-                time.sleep(pause_seconds)
-            seconds = broker.outside.inside(
-                lambda a=address, p=packet: send_and_connect(broker.outside.broker, p, a, 3.0)
-            )  # type: ignore[misc]
+    cpu_ms = 0.0
+    for start in range(0, knocks, _MINTED_AT_ONCE):
+        addresses = [fresh_address() for _ in range(min(_MINTED_AT_ONCE, knocks - start))]
+        for address, packet in zip(addresses, broker.mint(addresses), strict=True):
+            broker.pace.wait_for(1)
+            used = sum(cpu_seconds(broker).values())
+            seconds = knock(broker, address, packet, 3.0)
             if seconds is not None:
                 found.append(seconds * 1000)
-    cpu_ms = (cpu_seconds(broker) - used) * 1000 / knocks
+            cpu_ms += (sum(cpu_seconds(broker).values()) - used) * 1000 / knocks
     found.sort()
     if not found:
         return Latency(knocks, knocks, math.inf, math.inf, math.inf, cpu_ms)
@@ -93,58 +117,55 @@ def observed(broker: Knocked, count: int) -> list[bytes]:
     addresses = [fresh_address() for _ in range(count)]
     packets = broker.mint(addresses)
     for address, packet in zip(addresses, packets, strict=True):
-        broker.outside.inside(lambda a=address, p=packet: send_and_connect(broker.outside.broker, p, a, 3.0))  # type: ignore[misc]
+        knock(broker, address, packet, 3.0)
     return packets
 
 
-def flood(broker: Knocked, kind: Kind, caught: Sequence[bytes], rates: Sequence[float]) -> Flood:
-    """Try the rates in order. Ascending ones (fwknopd) end at the first loss; descending ones at the first success.
+def flood(broker: Knocked, kind: Kind, caught: Sequence[bytes], rates: Sequence[float], begin: int) -> Flood:
+    """The highest of these ascending rates that loses nothing, looked for from number `begin` on, up or down.
 
-    Rate 0 is as fast as the generator goes.
+    The last may be infinite: as fast as the generator goes.
     """
-    best: _Trial | None = None
-    best_rate = failed_at = None
-    ascending = len(rates) > 1 and rates[0] < rates[1] and rates[0] != 0
-    for rate in rates:
-        tried = _under_flood(broker, kind, caught, rate)
-        if not tried.kept:  # Another chance for both: the machine may have been busy with something else.
-            tried = _under_flood(broker, kind, caught, rate)
-        if tried.kept:
-            best, best_rate = tried, rate
-            if not ascending:
-                break
-        else:
-            failed_at = tried.rate
-            if ascending:
-                break
-    if best is None:
+    tried: dict[int, _Trial] = {}
+    at = begin
+    while 0 <= at < len(rates) and at not in tried:
+        tried[at] = _under_flood(broker, kind, caught, rates[at])
+        if not tried[at].kept:  # Another chance for both: the machine may have been busy with something else.
+            tried[at] = _under_flood(broker, kind, caught, rates[at])
+        at += 1 if tried[at].kept else -1
+    kept = max((number for number, trial in tried.items() if trial.kept), default=None)
+    lost = [trial.rate for _, trial in sorted(tried.items()) if not trial.kept]
+    if kept is None:
+        nothing = Load({}, 0.0)
         return Flood(
-            kind, 0.0, is_generators_limit=False, failed_at=failed_at, cores=0, cores_with_knocks=0, p50=math.inf
+            kind, 0.0, is_generators_limit=False, failed_at=lost[0], alone=nothing, with_knocks=nothing, p50=math.inf
         )
-    return Flood(kind, best.rate, best_rate == 0, failed_at, best.cores, best.cores_with_knocks, best.p50)
+    best = tried[kept]
+    return Flood(
+        kind, best.rate, math.isinf(rates[kept]), lost[0] if lost else None, best.alone, best.with_knocks, best.p50
+    )
 
 
 def _under_flood(broker: Knocked, kind: Kind, caught: Sequence[bytes], rate: float) -> _Trial:
+    broker.pace.wait_for(VALID_KNOCKS)
     addresses = [fresh_address() for _ in range(VALID_KNOCKS)]
     packets = broker.mint(addresses)
     found: list[float] = []
     with _flooding(broker, kind, caught, rate) as result:
         time.sleep(0.3)
-        cores = cores_during(broker, lambda: time.sleep(_FLOOD_ALONE_SECONDS))
+        alone = load_during(broker, lambda: time.sleep(_FLOOD_ALONE_SECONDS))
 
-        def knock() -> None:
+        def knocks() -> None:
             for address, packet in zip(addresses, packets, strict=True):
-                seconds = broker.outside.inside(
-                    lambda a=address, p=packet: send_and_connect(broker.outside.broker, p, a, _VALID_SECONDS)
-                )  # type: ignore[misc]
+                seconds = knock(broker, address, packet, _VALID_SECONDS)
                 if seconds is None:
                     break
                 found.append(seconds * 1000)
                 time.sleep(0.02)
 
-        with_knocks = cores_during(broker, knock)
+        with_knocks = load_during(broker, knocks)
     kept = len(found) == len(addresses)
-    return _Trial(kept, result[0], cores, with_knocks, statistics.median(found) if found else math.inf)
+    return _Trial(kept, result[0], alone, with_knocks, statistics.median(found) if found else math.inf)
 
 
 @contextlib.contextmanager
@@ -153,7 +174,8 @@ def _flooding(broker: Knocked, kind: Kind, caught: Sequence[bytes], rate: float)
     result: list[float] = []
     command = [
         *("ip", "netns", "exec", broker.outside.namespace, sys.executable, "-m", "bench.junk", "--target"),
-        *(broker.outside.broker, "--port", str(KNOCK_PORT), "--kind", kind.value, "--rate", str(rate)),
+        *(broker.outside.broker, "--port", str(KNOCK_PORT), "--kind", kind.value),
+        *("--rate", str(0.0 if math.isinf(rate) else rate)),
     ]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
@@ -169,30 +191,33 @@ def _flooding(broker: Knocked, kind: Kind, caught: Sequence[bytes], rate: float)
             result.append(said["sent"] / said["seconds"])
 
 
-def cores_during(broker: Knocked, what: Callable[[], object]) -> float:
-    """Processor time of the daemon's processes while `what` runs, in cores."""
-    begun, used = time.monotonic(), cpu_seconds(broker)
+def load_during(broker: Knocked, what: Callable[[], object]) -> Load:
+    """What is in use while `what` runs."""
+    begun, used, soft = time.monotonic(), cpu_seconds(broker), _soft_interrupt_seconds()
     what()
-    return (cpu_seconds(broker) - used) / (time.monotonic() - begun)
+    took = time.monotonic() - begun
+    now = cpu_seconds(broker)
+    return Load({name: (now[name] - used[name]) / took for name in now}, (_soft_interrupt_seconds() - soft) / took)
 
 
-def cpu_seconds(broker: Knocked) -> float:
-    """User and system time of the daemon's threads so far, to the nanosecond as the scheduler counts it.
+def cpu_seconds(broker: Knocked) -> dict[str, float]:
+    """User and system time of the daemon's processes so far, to the nanosecond as the scheduler counts it."""
+    return {
+        name: sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir())
+        / 1e9
+        for name, pid in broker.processes().items()
+    }
 
-    An interrupt that comes while a process runs, and the network's work in it, counts as the process's own: no better
-    is to be had, and it can only make the figure worse.
-    """
-    total = 0
-    for pid in broker.processes():
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            total += int((task / "schedstat").read_text().split()[0])
-    return total / 1e9
+
+def _soft_interrupt_seconds() -> float:
+    whole_machine = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    return int(whole_machine[7]) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mib(broker: Knocked) -> float:
     """Proportional set size of the daemon's processes."""
     kib = 0
-    for pid in broker.processes():
+    for pid in broker.processes().values():
         found = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)
         kib += int(found.group(1)) if found else 0
     return kib / 1024
@@ -226,18 +251,16 @@ def restart(broker: Knocked, how: signal.Signals) -> Restart:
     """Stop the daemon, start it again; a replay of the last accepted knock, and a fresh one."""
     address = fresh_address()
     (packet,) = broker.mint([address])
-    outside = broker.outside
-    outside.inside(lambda: send_and_connect(outside.broker, packet, address, 3.0))
+    knock(broker, address, packet, 3.0)
     broker.stop(how)
     time.sleep(WINDOW_SECONDS + 1.0)
     broker.start()
-    other = fresh_address()
-    replay_opens = outside.inside(lambda: send_and_connect(outside.broker, packet, other, 0.7)) is not None
+    replay_opens = knock(broker, fresh_address(), packet, 0.7) is not None
     begun = time.monotonic()
     while True:
         source = fresh_address()
         (fresh,) = broker.mint([source])
-        seconds = outside.inside(lambda: send_and_connect(outside.broker, fresh, source, 1.0))  # noqa: B023
+        seconds = knock(broker, source, fresh, 1.0)
         if seconds is not None:
             return Restart(how.name, time.monotonic() - begun if seconds > 0.9 else seconds, replay_opens)
         if time.monotonic() - begun > 90:
@@ -248,16 +271,17 @@ def closes_after_kill(broker: Knocked) -> float | None:
     """Seconds until a window of 4 s is shut when the daemon is killed with it open; None: not within 8 s. Restarts."""
     address = fresh_address()
     (packet,) = broker.mint([address])
-    outside = broker.outside
-    outside.inside(lambda: send_and_connect(outside.broker, packet, address, 3.0))
+    knock(broker, address, packet, 3.0)
     begun = time.monotonic()
     broker.stop(signal.SIGKILL)
+    # Not at once: each look is a first packet, of which a window of ours admits sixteen.
+    time.sleep(max(0.0, begun + WINDOW_SECONDS - 1.5 - time.monotonic()))
     shut: float | None = None
     while time.monotonic() - begun < WINDOW_SECONDS + 4:
-        if not outside.inside(lambda: is_open(outside.broker, address, 0.3)):
+        if not broker.outside.inside(lambda: is_open(broker.outside.broker, address, _POLL_SECONDS)):
             shut = time.monotonic() - begun
             break
-        time.sleep(0.1)
+        time.sleep(_POLL_SECONDS)
     broker.start()
     return shut
 

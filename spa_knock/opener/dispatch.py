@@ -34,8 +34,13 @@ from spa_knock.opener.windows import TooMany, Windows
 Address = IPv4Address | IPv6Address
 
 _log = logging.getLogger(__name__)
-# Sized so that the set of used nonces (65,536 for 660 s) cannot fill up: with 20 sheds a second, 46,340 at most.
-_RATES = {Peer.GUARD: (50.0, 100.0), Peer.GATEWAY: (200.0, 400.0), Peer.CONTROL: (500.0, 2_000.0)}
+RATES: Mapping[Peer, tuple[float, float]] = {
+    Peer.GUARD: (50.0, 100.0),
+    Peer.GATEWAY: (200.0, 400.0),
+    Peer.CONTROL: (500.0, 2_000.0),
+}
+"""Requests a second, and at once. The guard's are sized so that the set of used nonces (65,536 for 660 s) cannot fill
+up: with 20 sheds a second, 46,340 at most."""
 _RATES_OF_VERBS: Mapping[str, tuple[float, float]] = {
     "shed": (20.0, 40.0),
     "check": (2.0, 10.0),
@@ -79,7 +84,7 @@ class Dispatcher:
         self._hands = hands
         self._clock = clock
         self._windows = Windows()
-        self._buckets = {peer: TokenBucket(*rate) for peer, rate in _RATES.items()}
+        self._buckets = {peer: TokenBucket(*rate) for peer, rate in RATES.items()}
         self._buckets_of_verbs = {verb: TokenBucket(*rate) for verb, rate in _RATES_OF_VERBS.items()}
         self._wanted_chains = base_chains(config)
         self._wrong_chains: tuple[str, ...] = ()

@@ -53,6 +53,17 @@ def door_server(lab: Lab) -> socket.socket:
     return lab.listen(lab.broker, DOORS[1])
 
 
+@pytest.fixture(autouse=True)
+def shut(lab: Lab) -> Iterator[None]:
+    """No test finds a window of the one before, in whatever order they run."""
+    yield
+    control = lab.peer("control")
+    for door in DOORS:
+        for address in (VENDOR4, NEIGHBOUR4, VENDOR6, NEIGHBOUR6):
+            assert control.ask(type="close", door=door, address=address)["type"] == DONE
+    control.socket.close()
+
+
 @pytest.fixture
 def guard(lab: Lab) -> Iterator[Peer]:
     peer = lab.peer("guard")

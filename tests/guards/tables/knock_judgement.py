@@ -173,7 +173,6 @@ GUARDS = (
         tests=(
             f"{_GUARD}::test_the_stamp_is_stored_before_anybody_is_asked",
             f"{_GUARD}::test_a_replay_is_refused_live_and_after_a_crash",
-            f"{_PROCESS}::test_a_replay_opens_nothing_live_or_after_a_restart",
         ),
     ),
     Guard(
