@@ -90,6 +90,16 @@ GUARDS = (
         tests=(f"{_SEQUENCE}::test_a_tail_that_the_gateway_had_announced_is_missed_when_it_is_cut_off",),
     ),
     Guard(
+        promise="what a gateway's ping announces is remembered",
+        file="broker/sessions/authority.py",
+        text="                    if told is not None:\n",
+        without="                    if told is None:\n",
+        tests=(
+            "tests/unit/broker/sessions/test_authority.py"
+            "::test_what_a_ping_announces_is_missed_when_the_next_start_does_not_have_it",
+        ),
+    ),
+    Guard(
         promise="who has signed once is not heard unsigned",
         file="broker/sessions/reports.py",
         text="            is_late = self._sequence.is_signed_within(unit, worker)\n",

@@ -195,6 +195,48 @@ async def test_a_hello_is_welcomed_and_a_ping_answered_while_the_database_is_awa
         assert (await gateway.ask({"type": "ping"}, 7))["type"] == "answer"
 
 
+async def test_what_a_ping_announces_is_missed_when_the_next_start_does_not_have_it(
+    plant: Plant, tmp_path: Path
+) -> None:
+    path = tmp_path / "spool"
+    first = Spool(path, a_boot_key("w1", "boot-1", EVIDENCE_KEY))
+    async with serving(plant, tmp_path) as (_, connect):
+        gateway = await connect()
+        await gateway.greet(HELLO)
+        began = first.first()
+        assert began is not None
+        assert (await gateway.ask({"type": "spooled", **began.to_json()}))["type"] == "answer"
+        cut = path.read_bytes()
+        first.add({"type": "report", "session_id": None, "events": []})
+        announced = {"type": "ping", "boot_id": "boot-1", "seq": first.newest_seq}
+        assert (await gateway.ask(announced, 2))["type"] == "answer"
+        first.close()
+        path.write_bytes(cut)
+        second = Spool(path, a_boot_key("w1", "boot-2", EVIDENCE_KEY))
+        for number in range(3, 3 + len(second)):
+            entry = second.first()
+            assert entry is not None
+            assert (await gateway.ask({"type": "spooled", **entry.to_json()}, number))["type"] == "answer"
+            second.done(entry)
+        second.close()
+    (told,) = [one for one in plant.world.trail() if one.code == "gateway.sequence.cut"]
+    assert (told.params["known_boot_id"], told.params["known_seq"]) == ("boot-1", 2)
+
+
+async def test_an_entry_that_is_refused_is_answered_with_its_code(plant: Plant, tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", a_boot_key("w1", "boot-1"))
+    entry = spool.first()
+    assert entry is not None
+    async with serving(plant, tmp_path) as (_, connect):
+        gateway = await connect()
+        await gateway.greet(HELLO | {"version": 2})
+        answer = await gateway.ask({"type": "spooled", **entry.to_json()})
+        assert (answer["type"], answer["code"]) == ("failed", "sessions.entry_refused")
+        broken = await gateway.ask({"type": "spooled", "boot": {}, "entry": {}}, 2)
+        assert broken["code"] == "invalid"
+    spool.close()
+
+
 async def test_a_fault_on_our_side_is_answered_without_its_words(plant: Plant, tmp_path: Path) -> None:
     async with serving(plant, tmp_path) as (_, connect):
         gateway = await connect()
