@@ -11,7 +11,7 @@ from broker.app.plans import StartError, plans
 from broker.app.settings import Settings, SettingsError, load
 
 DEFAULT_CONFIG: Final = Path("/etc/sallyport/sallyport.toml")
-_PARTS: Final = ("opener", "control", "gateway", "guard")
+_PARTS: Final = ("opener", "control", "gateway", "guard", "archive")
 _EARLY: Final = {
     "up": ("", "Run the site under one supervisor. Needs root."),
     "rules": (
@@ -91,6 +91,8 @@ def _run(name: str, words: list[str], settings: Settings, path: Path) -> int:
         case "alive":
             alive.ask(settings, layout, *words)
         case _:
-            (plan,) = [one for one in plans(settings, path.resolve(), layout) if [one.name] == words]
-            supervisor.become(plan.bound(), {})
+            planned = [one for one in plans(settings, path.resolve(), layout) if [one.name] == words]
+            if not planned:
+                raise StartError("this site has no object store: set object_store.endpoint")
+            supervisor.become(planned[0].bound(), {})
     return 0

@@ -34,6 +34,7 @@ class FakeS3:
     """
 
     locks: bool = True
+    versions: bool = True
     is_down: bool = False
     drops_lock: bool = False
     drops_hold: bool = False
@@ -65,7 +66,7 @@ class FakeS3:
     # -- bucket -------------------------------------------------------------------------------------------------------
 
     def get_bucket_versioning(self, **_: Any) -> Any:
-        return {"Status": "Enabled"} if self.locks else {}
+        return {"Status": "Enabled"} if self.versions else {}
 
     def get_object_lock_configuration(self, **_: Any) -> Any:
         if not self.locks:

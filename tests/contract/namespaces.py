@@ -21,6 +21,7 @@ from spa_knock.link.framing import Decoder, encode
 
 ROOT = Path(__file__).parents[2]
 UIDS = {"opener": 61_184, "guard": 61_185, "gateway": 61_186, "control": 61_187}
+ARCHIVE_UID, STORE_PORT = 61_188, 24_490
 DOORS = {1: 4430, 2: 2200}
 KNOCK_PORT = 62_201
 MANAGEMENT_PORT = 8443
@@ -365,4 +366,5 @@ def _configuration() -> Mapping[str, object]:
         "management": [{"interface": "mgmt0", "prefixes": ["10.7.0.0/24"], "tcp_ports": [MANAGEMENT_PORT]}],
         "uids": UIDS,
         "max_open_seconds": 30,
+        "archive": {"uid": ARCHIVE_UID, "address": PLANT4, "port": STORE_PORT},
     }

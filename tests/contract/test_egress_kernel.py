@@ -14,7 +14,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.namespaces import (
+    ARCHIVE_UID,
     PLANT4,
+    STORE_PORT,
     TARGET_PORT,
     UIDS,
     VENDOR4,
@@ -117,6 +119,7 @@ def lab() -> Iterator[Lab]:
         run("ip", "netns", "exec", lab.broker, "sysctl", "-q", "-w", "net.ipv4.ping_group_range=0 2147483647")
         lab.listen(lab.plant, LEASED)
         lab.listen(lab.plant, OTHER)
+        lab.listen(lab.plant, STORE_PORT)
         lab.listen(lab.broker, 631)
         yield lab
 
@@ -129,13 +132,17 @@ def control(lab: Lab) -> Iterator[Peer]:
 
 
 def as_gateway(lab: Lab, *arguments: str) -> list[str]:
-    uid = str(UIDS["gateway"])
-    command = ("ip", "netns", "exec", lab.broker, "setpriv", "--reuid", uid, "--regid", uid, "--clear-groups")
+    return as_user(lab, UIDS["gateway"], *arguments)
+
+
+def as_user(lab: Lab, uid: int, *arguments: str) -> list[str]:
+    who = ("--reuid", str(uid), "--regid", str(uid), "--clear-groups")
+    command = ("ip", "netns", "exec", lab.broker, "setpriv", *who)
     return [*command, "--no-new-privs", "--bounding-set=-all", sys.executable, "-W", "ignore", "-c", *arguments]
 
 
-def hostile(lab: Lab) -> dict[str, str]:
-    told = run(*as_gateway(lab, _HOSTILE, PLANT4, PLANT6, VENDOR4, VENDOR6, str(LEASED), str(OTHER)))
+def hostile(lab: Lab, uid: int = UIDS["gateway"], leased: int = LEASED) -> dict[str, str]:
+    told = run(*as_user(lab, uid, _HOSTILE, PLANT4, PLANT6, VENDOR4, VENDOR6, str(leased), str(OTHER)))
     said = json.loads(told)
     assert isinstance(said, dict)
     return said
@@ -183,9 +190,13 @@ def reached(lab: Lab) -> tuple[set[str], list[bytes]]:
     wires = [lab.sniff(lab.plant, "far0"), lab.sniff(lab.vendor, "far0")]
     said = hostile(lab)
     frames = [frame for wire in wires for frame in heard_from_broker(wire, 0.5)]
+    return sent(said), frames
+
+
+def sent(said: dict[str, str]) -> set[str]:
     # An ICMPv6 datagram is dropped without a word to its sender: there the wire tells. The last one changes nothing.
     silent = {"ping on ipv6", "netlink change"}
-    return {name for name, outcome in said.items() if outcome == "sent"} - silent, frames
+    return {name for name, outcome in said.items() if outcome == "sent"} - silent
 
 
 def assert_cut(ours: socket.socket) -> None:
@@ -283,3 +294,12 @@ def test_a_longer_lease_keeps_what_runs_and_a_shorter_one_ends_it_sooner(lab: La
         assert control.ask(type="egress_close", address=PLANT4, port=LEASED + 30)["type"] == "done"
         talker.communicate(timeout=30)
     assert_cut(ours)
+
+
+def test_the_archive_reaches_its_store_and_nothing_else_and_nobody_else_reaches_the_store(lab: Lab) -> None:
+    # With the store's port in the place of a leased one.
+    found = sent(hostile(lab, ARCHIVE_UID, STORE_PORT))
+    assert "leased" in found
+    assert found <= {"leased", "leased fast open"}
+    for uid in UIDS.values():
+        assert "leased" not in sent(hostile(lab, uid, STORE_PORT))

@@ -119,7 +119,9 @@ def test_four_processes_share_one_namespace_and_wait_for_the_rules(compose: dict
         assert service["command"] == ["serve", name]
         assert service["network_mode"] == "service:network"
         assert service["depends_on"]["rules"] == {"condition": "service_completed_successfully"}
-    assert set(compose["services"]) == {*_PROCESSES, "network", "rules", "init"}
+    assert set(compose["services"]) == {*_PROCESSES, "archive", "network", "rules", "init"}
+    archive = compose["services"]["archive"]
+    assert (archive["command"], archive["profiles"]) == (["serve", "archive"], ["object-store"])
 
 
 @pytest.fixture

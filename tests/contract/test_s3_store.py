@@ -2,6 +2,7 @@
 
 import io
 import os
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -128,3 +129,16 @@ def test_a_server_that_dies_in_the_middle_costs_nothing(server: ObjectServer, st
     stored = store.complete(store.add(store.resumed(found), data[_PART:]))
     assert opened(store, stored).read() == data
     assert store.versions(OTHER) == [stored]
+
+
+def test_an_object_goes_when_its_lock_has_ended_and_not_before(store: S3Store) -> None:
+    kept = store.put(RECORDING, io.BytesIO(b"evidence"))
+    ends = datetime.now(UTC) + timedelta(seconds=4)
+    store.retain(kept, Lock("COMPLIANCE", ends))
+    with pytest.raises(StoreError) as refusal:
+        store.remove(kept)
+    assert code_of(refusal) == "locked"
+    while datetime.now(UTC) < ends + timedelta(seconds=1):
+        time.sleep(0.1)
+    store.remove(kept)
+    assert store.versions(RECORDING) == []

@@ -22,7 +22,24 @@ def test_a_healthy_site_is_one_glance(open_console: Opener, language: str) -> No
     console.sees("health.days_left", days="12")
     console.sees("health.ended")
     console.sees("health.space_little")
+    console.sees("health.object_store_good")
     expect(console.page.get_by_text("refused_something_new")).to_be_visible()
+
+
+@BOTH
+def test_an_object_store_that_fails_says_that_recordings_stay_here(
+    open_console: Opener, plant: Plant, language: str
+) -> None:
+    known = plant.house.object_store
+    assert known is not None
+    plant.house.object_store = known.model_copy(update={"problem": "no_lock", "failing": 3})
+    console = open_console(language=language)
+    console.sign_in("audit", "/health")
+    console.sees("health.object_store_problem.no_lock")
+    console.sees("health.object_store_bad")
+    plant.house.object_store = None
+    console.button("health.again").click()
+    expect(console.page.get_by_text(console.text("health.object_store_bad"))).to_have_count(0)
 
 
 @BOTH

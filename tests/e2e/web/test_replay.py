@@ -8,6 +8,8 @@ from recorder.frames import Frame, FrameKind
 from recorder.keyframes import size_of
 from tests.e2e.web.conftest import DESKTOP, PHONE, Opener, Plant
 from tests.e2e.web.console import Console
+from tests.e2e.web.fake_house import stamp
+from tests.e2e.web.fake_models import CopyItem
 from tests.e2e.web.fake_recording import IndexedRecording
 
 pytestmark = pytest.mark.browser
@@ -138,6 +140,32 @@ def test_the_verification_is_said_in_words(open_console: Opener, recording: str,
     expect(section).to_contain_text(console.text(f"recordings.finding.{finding}"))
     if finding == "altered":
         expect(section).to_contain_text(console.text("recordings.first_bad", batch=7))
+
+
+@pytest.mark.parametrize("place", ["local", "both", "object_store", "gone"])
+@pytest.mark.parametrize("language", ["zh-CN", "en"])
+def test_where_a_recording_lies_is_said_in_words(open_console: Opener, plant: Plant, place: str, language: str) -> None:
+    at = stamp(plant.house.now)
+    copied = CopyItem(
+        state="verified", uploaded_bytes=18_211, version="v1", locked_until=at, verified_at=at, is_held=True
+    )
+    changes = {"place": place, "copied": None if place == "local" else copied}
+    plant.house.recordings["rec_2"] = plant.house.recordings["rec_2"].model_copy(update=changes)
+    console = open_console(language=language)
+    console.sign_in("audit", "/recordings/rec_2")
+    section = console.page.get_by_role("region", name=console.text("recordings.verification"))
+    expect(section).to_contain_text(console.text(f"recordings.place.{place}", at="", until="")[:9])
+    expect(section.get_by_text(console.text("recordings.copy_held"))).to_have_count(0 if place == "local" else 1)
+
+
+def test_a_copy_that_failed_and_what_is_there_of_a_running_one_is_said(open_console: Opener, plant: Plant) -> None:
+    copied = CopyItem(state="growing", uploaded_bytes=16_777_216, problem="altered")
+    plant.house.recordings["rec_2"] = plant.house.recordings["rec_2"].model_copy(update={"copied": copied})
+    console = open_console()
+    console.sign_in("audit", "/recordings/rec_2")
+    section = console.page.get_by_role("region", name=console.text("recordings.verification"))
+    expect(section).to_contain_text(console.text("recordings.copy_problem.altered"))
+    expect(section).to_contain_text("16")
 
 
 def test_a_plant_admin_sees_the_session_but_no_replay(open_console: Opener) -> None:

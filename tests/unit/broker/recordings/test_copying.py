@@ -7,11 +7,13 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import text
 
+from broker.adapters.object_store.archive import Facts
 from broker.recordings.copy_model import CopyState, Place
 from broker.recordings.copying import MOST_OBJECTS
 from broker.recordings.model import Finding
 from recorder.frames import Frame, FrameKind
 from recorder.receipt import read_line
+from recorder.stores.port import Stored
 from recorder.stores.testing import refusal
 from tests.unit.broker.recordings.copied import KEEP_LOCAL, Copied, copied_plant
 from tests.unit.broker.recordings.files import Recorded, open_recording_of, seal
@@ -224,6 +226,40 @@ def test_a_receipt_of_another_key_lets_nothing_go(site: Copied) -> None:
     site.move(KEEP_LOCAL * 2)
     site.steps()
     assert site.sent == []
+
+
+def test_a_receipt_of_another_object_lets_nothing_go(site: Copied, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = verified(site)
+    line = site.rig.archive().verify(*_object_and_facts(site, other))
+    recorded = site.archive.recorded()
+    monkeypatch.setattr(type(site.client), "verify", lambda *_: line)
+    site.steps()
+    assert site.copy(recorded.recording_id).problem == "forged_receipt"
+
+
+def _object_and_facts(site: Copied, recording_id: str) -> tuple[Stored, Facts]:
+    stored = site.copy(recording_id).stored
+    assert stored is not None
+    recording = site.plant.recordings.details(recording_id).recording
+    return stored, Facts(recording.signing_public, recording.head_sha256, None, site.rig.now)
+
+
+def test_a_store_that_is_full_is_an_alarm_and_costs_nothing(site: Copied) -> None:
+    recorded = site.archive.recorded()
+
+    def full(name: str) -> None:
+        if name == "upload_part":
+            raise refusal("QuotaExceeded")
+
+    site.rig.bucket.before = full
+    site.steps()
+    assert site.copy(recorded.recording_id).problem == "no_space"
+    assert recorded.path.exists()
+    site.rig.bucket.before = lambda _name: None
+    site.move(timedelta(days=1))
+    site.steps()
+    assert site.copy(recorded.recording_id).state is CopyState.VERIFIED
+    assert len(site.rig.bucket.objects) == 1
 
 
 # -- holds and purges -----------------------------------------------------------------------------------------------

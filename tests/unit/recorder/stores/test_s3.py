@@ -97,6 +97,13 @@ def test_a_bucket_that_cannot_lock_is_refused(bad: dict[str, bool]) -> None:
     assert code_of(said) == "no_lock"
 
 
+def test_a_bucket_that_keeps_no_versions_is_refused(server: FakeS3, store: S3Store) -> None:
+    server.versions = False
+    with pytest.raises(StoreError) as said:
+        store.check()
+    assert code_of(said) == "no_lock"
+
+
 def test_a_bucket_that_is_not_there_is_named(server: FakeS3) -> None:
     S3Store(server, BUCKET).check()
     with pytest.raises(StoreError, match="elsewhere") as said:

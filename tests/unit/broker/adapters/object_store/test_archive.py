@@ -1,10 +1,12 @@
 import hashlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from broker.adapters.object_store.archive import Facts, facts_of
 from broker.adapters.object_store.testing import PART_BYTES, ArchiveRig
@@ -13,6 +15,8 @@ from recorder.receipt import read_line
 from recorder.stores.port import Stored
 from recorder.stores.testing import refusal
 from recorder.testing import write_sample
+from recorder.tombstone import line_of
+from tests.unit.recorder.test_tombstone import STONE
 
 RECORDING = "rec_06ew000000000000000000000g"
 
@@ -238,6 +242,22 @@ def test_uploads_that_nobody_wants_are_given_up(rig: ArchiveRig) -> None:
     archive.store.begin("rec_06ew000000000000000000000h")
     assert archive.abandoned(lambda name: name == RECORDING) == 1
     assert [one.recording_id for one in archive.store.unfinished()] == [RECORDING]
+
+
+def test_an_object_goes_only_with_a_tombstone_of_the_site(rig: ArchiveRig, copied: tuple[Stored, Facts, bytes]) -> None:
+    kept, _, _ = copied
+    rig.archive().store.begin(kept.recording_id)
+    stone = replace(STONE, recording_id=kept.recording_id)
+    forged = line_of(stone, stone.signature(Ed25519PrivateKey.generate().sign))
+    for line in (forged, b"{}", b""):
+        with pytest.raises(StoreError) as said:
+            rig.archive().remove(line)
+        assert code_of(said) == "not_signed"
+    assert len(rig.bucket.objects) == 1
+    lawful = line_of(stone, stone.signature(rig.checkpoint.sign))
+    assert rig.archive().remove(lawful) == 1
+    assert rig.archive().remove(lawful) == 0
+    assert (rig.bucket.objects, rig.bucket.uploads) == ([], {})
 
 
 def test_facts_that_make_no_sense_are_refused() -> None:
