@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
+import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deploy.demo import acts
@@ -11,6 +12,7 @@ from deploy.demo.lab import LabError
 from deploy.demo.people import ADMIN, KELLER, LIN, Person, Role
 from deploy.demo.plant_api import text_of
 from deploy.demo.stage import Stage
+from deploy.demo.workstation import Desk
 
 USERNAME = "brandt"
 DISPLAY_NAME = "Mia Brandt"
@@ -24,6 +26,26 @@ class Newcomer:
     person_id: str
 
 
+def trusted_laptop(stage: Stage, desk: Desk, person_id: str, name: str, sally: Sequence[str] = ("sally",)) -> str:
+    """Have a laptop invited, enrolled and trusted; returns the device's id.
+
+    Args:
+        sally: the client, as it is called at this desk.
+
+    Raises:
+        LabError: it could not be enrolled.
+    """
+    lin = stage.console_of(stage.site.people[LIN])
+    acts.hand_over(desk, "invite.txt", text_of(lin.post("/device-invites", {"person_id": person_id}), "invite_text"))
+    done = desk.run([*sally, "enroll", "invite.txt", "--name", name, "--json"])
+    if done.returncode != 0:
+        raise LabError(f"{name} could not enrol: {done.stderr}")
+    enrolled = json.loads(done.stdout)
+    device_id = text_of(enrolled, "device_id")
+    lin.post(f"/devices/{device_id}/trust", {"short_code": text_of(enrolled, "short_code")})
+    return device_id
+
+
 def arrive(stage: Stage) -> Newcomer:
     """Have her enter, enrol, be trusted and sign in. Her account is of this run only: the tour suspends it.
 
@@ -34,17 +56,10 @@ def arrive(stage: Stage) -> Newcomer:
     person = Person(role, secrets.token_urlsafe(15))
     stage.desks[role.username] = desk = stage.desks[USERNAME]
     fields = {"username": role.username, "display_name": role.display_name, "role": role.role}
-    admin, lin = stage.console_of(stage.site.people[ADMIN]), stage.console_of(stage.site.people[LIN])
+    admin = stage.console_of(stage.site.people[ADMIN])
     made = admin.post("/people", {**fields, "company": role.company, "language": role.language})
     person_id = text_of(made, "person", "id")
-    invite = lin.post("/device-invites", {"person_id": person_id})
-    acts.hand_over(desk, "invite.txt", text_of(invite, "invite_text"))
-    enrolled = desk.run(["sally", "enroll", "invite.txt", "--name", "brandt-laptop"])
-    code = re.search(r"Short code: (.+)", enrolled.stdout)
-    device = next((item for item in lin.items("/devices") if text_of(item, "person", "id") == person_id), None)
-    if code is None or device is None:
-        raise LabError(f"{DISPLAY_NAME} could not enrol: {enrolled.stderr}")
-    lin.post(f"/devices/{text_of(device, 'id')}/trust", {"short_code": code.group(1).strip()})
+    trusted_laptop(stage, desk, person_id, "brandt-laptop")
     person.totp_secret = acts.activate(desk, text_of(made, "activation_token"), person.password)
     status, screen = acts.sign_in(desk, person, person.code(within_seconds=10))
     if status != 0:

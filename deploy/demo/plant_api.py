@@ -122,7 +122,7 @@ class PlantSession:
 
     def get(self, path: str) -> Json:
         """Read an object below the API's prefix."""
-        return _object(self._ask("GET", path, None))
+        return _object(self.ask("GET", path))
 
     def items(self, path: str) -> list[Json]:
         """Read the first page of a list."""
@@ -130,7 +130,7 @@ class PlantSession:
 
     def text(self, path: str) -> str:
         """Read something that is not JSON."""
-        return self._ask("GET", path, None).decode()
+        return self.ask("GET", path).decode()
 
     def stream(self, path: str) -> http.client.HTTPResponse:
         """Begin to read something that does not end by itself; closing the answer closes the connection."""
@@ -138,14 +138,19 @@ class PlantSession:
 
     def post(self, path: str, body: Json | None = None) -> Json:
         """Do something; an answer without content is an empty object."""
-        data = self._ask("POST", path, body or {})
+        data = self.ask("POST", path, body or {})
         return _object(data) if data else {}
 
     def sign_out(self) -> None:
         """End the session."""
-        self._ask("DELETE", "/session", None)
+        self.ask("DELETE", "/session")
 
-    def _ask(self, method: str, path: str, body: Json | None) -> bytes:
+    def ask(self, method: str, path: str, body: Json | None = None) -> bytes:
+        """One request of any kind below the API's prefix; returns the answer's content.
+
+        Raises:
+            PlantApiError: the answer is a refusal.
+        """
         headers = {"Cookie": f"{COOKIE}={self.cookie}"}
         if method != "GET":
             headers["X-CSRF-Token"] = self.csrf_token

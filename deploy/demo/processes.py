@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deploy.demo.lab import LabError
 
-_USERS = {"opener": 61184, "guard": 61185, "gateway": 61186, "control": 61187}
+USERS = {"opener": 61184, "guard": 61185, "gateway": 61186, "control": 61187}
 _SECONDS = 60.0
 
 
@@ -31,7 +31,7 @@ class Processes:
             status = _status(pid)
             if status.get("State", "Z").startswith("Z"):
                 continue
-            if status["Uid"].split()[0] == str(_USERS[name]):
+            if status["Uid"].split()[0] == str(USERS[name]):
                 return pid
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import subprocess
 import time
@@ -19,7 +20,7 @@ from deploy.demo.lab import (
 )
 from deploy.demo.people import ADMIN, CAST, KELLER, LIN, SUN, People, Person
 from deploy.demo.plant_api import Console, PlantApiError, PlantSession, text_of
-from deploy.demo.processes import Processes
+from deploy.demo.processes import USERS, Processes
 from deploy.demo.target import HOSTNAME, Target
 from deploy.demo.workstation import PROGRAMS
 
@@ -35,6 +36,7 @@ name = "{site}"
 state_dir = "{state}"
 run_dir = "{run}"
 ssh_domain = "{domain}"
+database_url = "{database_url}"
 
 [vendor_face]
 host = "{vendor_host}"
@@ -51,6 +53,9 @@ networks = ["10.20.0.0/24", "10.30.0.0/24"]
 
 [boundary]
 plan_file = "{zone_plan}"
+
+[metrics]
+token_file = "{metrics_token}"
 """
 
 
@@ -61,15 +66,17 @@ class Site:
         lab: where it runs.
         state: what outlives the run, when it should; the run's own directory otherwise.
         log: where the site's processes write; none means into the run's directory.
+        database_url: a store on PostgreSQL; empty means SQLite in the state.
     """
 
-    def __init__(self, lab: Lab, state: Path, log: Path | None = None) -> None:
+    def __init__(self, lab: Lab, state: Path, log: Path | None = None, *, database_url: str = "") -> None:
         self._lab = lab
         self._state = state / "site"
         self.config = lab.dir / "sallyport.toml"
         self.log = log or lab.dir / "sallyport.log"
         self.people = People(state / "credentials.json")
         self.console = Console(lab, self._state / "public" / "site-root.pem")
+        self.metrics_token = secrets.token_hex(32)
         self._process: subprocess.Popen[str] | None = None
         self._starts = 0
         run_dir = lab.dir / "run"
@@ -81,6 +88,8 @@ class Site:
                 state=self._state,
                 run=run_dir,
                 domain=DOMAIN,
+                database_url=database_url,
+                metrics_token=_keep_token(lab.dir / "metrics.token", self.metrics_token),
                 vendor_host=BROKER_VENDOR_ADDRESS,
                 plant_host=BROKER_CONSOLE_ADDRESS,
                 plant_port=CONSOLE_PORT,
@@ -281,6 +290,15 @@ class Site:
     def _sallyport(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         argv = [str(PROGRAMS / "sallyport"), *arguments, "--config", str(self.config)]
         return self._lab.run(BROKER, argv, timeout_seconds=60.0)
+
+
+def _keep_token(path: Path, token: str) -> Path:
+    """Write the metrics' token where control, and nobody else, reads it."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o400)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(token + "\n")
+    os.chown(path, USERS["control"], USERS["control"])
+    return path
 
 
 def _receive(ready: socket.socket) -> bytes:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from deploy.demo.chapters import cut, enclosed, faults, live, main_job, proof, restart, tools
+from deploy.demo.chapters import (
+    cut,
+    enclosed,
+    faults,
+    live,
+    main_job,
+    on_postgres,
+    proof,
+    restart,
+    roles,
+    shipped,
+    tools,
+)
 from deploy.demo.stage import Stage, StepResult, run_step
 
 STEPS = (
@@ -20,6 +32,9 @@ STEPS = (
     ("Cut", cut.cut),
     ("Ended by itself", cut.ended_by_itself),
     ("Proven", proof.proven),
+    ("Roles", roles.roles),
+    ("Shipped", shipped.shipped),
+    ("PostgreSQL", on_postgres.on_postgres),
     ("Faults", faults.faults),
 )
 

@@ -56,7 +56,7 @@ class _Copy:
         self._stage = stage
         site, self.state = stage.site, stage.lab.dir / "copy"
         shutil.copytree(
-            site.state_dir, self.state, copy_function=_copy_owned, ignore=shutil.ignore_patterns("sallyport.db*")
+            site.state_dir, self.state, copy_function=copy_owned, ignore=shutil.ignore_patterns("sallyport.db*")
         )
         _own_like(site.state_dir, self.state)
         _copy_database(site.state_dir / "control" / "sallyport.db", self.state / "control" / "sallyport.db")
@@ -82,7 +82,8 @@ class _Copy:
         return done.returncode, json.loads(done.stdout or "{}") or {"said": done.stderr}
 
 
-def _copy_owned(source: str, target: str) -> None:
+def copy_owned(source: str, target: str) -> None:
+    """Copy a file with its owner, for `shutil.copytree`."""
     shutil.copy2(source, target)
     found = Path(source).stat()
     shutil.chown(target, found.st_uid, found.st_gid)
