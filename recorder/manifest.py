@@ -252,6 +252,21 @@ def check_head(head: Head, header_sha256: bytes, signing_public: bytes) -> None:
     check_signature(signing_public, head.signature, _DOMAIN + header_sha256 + head.counts.pack(TAG_HEAD))
 
 
+def decode_head_statement(
+    statement: bytes, signature: bytes, header_sha256: bytes, signing_public: bytes
+) -> tuple[int, Counts]:
+    """The tag and the counts of a head's signed part that came apart from its file: of a running or a sealing head.
+
+    Raises `DamagedRecordingError`: `flipped` for what is no head's, `forged_head` for a wrong signature.
+    """
+    sizes = {TAG_HEAD: _COUNTS.size, TAG_SEALED: _COUNTS.size + _SEALED.size}
+    tag = statement[0] if statement else 0
+    if len(statement) != sizes.get(tag):
+        raise DamagedRecordingError("flipped", "this is no head of a recording")
+    check_signature(valid_public_key(signing_public), signature, _DOMAIN + header_sha256 + statement)
+    return tag, _unpack_counts(statement, tag)
+
+
 def sign_sealed(counts: Counts, reason: str, sealed_at_ms: int, header_sha256: bytes, sign: Sign) -> tuple[Head, bytes]:
     """The last head and the `sealed` trailer. `reason` is a stable code of at most 64 lower-case characters."""
     signed = counts.pack(TAG_SEALED) + _SEALED.pack(sealed_at_ms, encode_reason(reason))

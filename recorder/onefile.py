@@ -16,7 +16,7 @@ _FRONT: Final = '''#!/usr/bin/env python3
 """Sallyport's recording verifier in one file. Needs Python 3.11 or later and the package `cryptography`.
 
     python3 {name} FILE... [--signing-key HEX] [--evidence-key HEX] [--chain HEX] [--checkpoint-key PEM]
-                         [--unseal-key-file F] [--json]
+                         [--receipt FILE [--device-key-sha256 HEX]] [--unseal-key-file F] [--json]
 
 The signing key of a recording stands in the audit trail (recordings.recording.opened), the chain at its end likewise
 (recordings.recording.sealed). Exit status: 0 sealed and whole, 3 unfinished but sound, 1 damaged, 2 wrong use.

@@ -1,14 +1,15 @@
 """Is this recording what its writer wrote? Works without the data key; with it, every batch is decrypted as well. I/O.
 
     python -m recorder.verify FILE… [--signing-key HEX] [--evidence-key HEX] [--chain HEX] [--anchor N:HEX]…
-                              [--checkpoint-key PEM] [--unseal-key-file F] [--json]
+                              [--receipt FILE [--device-key-sha256 HEX]] [--checkpoint-key PEM]
+                              [--unseal-key-file F] [--json]
 
-A FILE may be a tombstone, or a recording in whose place one lies. Exit code: 0 every file sealed and whole, or
+A FILE may be a tombstone, or a recording in whose place one lies. With a receipt the one recording must hold what that
+session's device vouched for, whatever keys it is signed with now. Exit code: 0 every file sealed and whole, or
 destroyed with a tombstone that the site's key has signed · 3 some unfinished (open, or marked broken) but sound as far
 as they go · 1 some damaged · 2 wrong use or a file that cannot be read.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,10 +21,12 @@ from typing import BinaryIO
 from recorder.batches import Batch
 from recorder.continuity import Continuity
 from recorder.errors import DamagedRecordingError, UnpackerMissingError
-from recorder.grave import Grave, as_line, as_text, grave_at, public_key
-from recorder.manifest import TAG_BROKEN, TAG_SEALED, BrokenMark, Head
+from recorder.grave import Grave, as_line, as_text, grave_at
+from recorder.manifest import TAG_BROKEN, TAG_SEALED, BrokenMark, Counts, Head
 from recorder.report import Kind, Report, State
 from recorder.seal import BatchCipher, open_data_key
+from recorder.session_receipt import ReceiptedRecording
+from recorder.verify_options import parser, receipt_of
 from recorder.walk import (
     Ending,
     Front,
@@ -52,7 +55,8 @@ class Trusted:
 
     `signing_public` and `audited_chain` come from the audit chain, `evidence_public` from the site's configuration.
     `unseal_private` opens the data key. `audited_chain` is the `chain_sha256` with which the recording is known to end.
-    `anchors`: the chain after a number of batches, as it was audited while the session ran.
+    `anchors`: the chain after a number of batches, as it was audited while the session ran. `receipt`: what the
+    session's device vouches for.
     """
 
     signing_public: bytes | None = None
@@ -60,6 +64,7 @@ class Trusted:
     unseal_private: bytes | None = None
     audited_chain: bytes | None = None
     anchors: Mapping[int, bytes] = field(default_factory=dict)
+    receipt: ReceiptedRecording | None = None
 
 
 def verify(
@@ -70,6 +75,7 @@ def verify(
     unseal_private: bytes | None = None,
     audited_chain: bytes | None = None,
     anchors: Mapping[int, bytes] | None = None,
+    receipt: ReceiptedRecording | None = None,
 ) -> Report:
     """Check one recording: structure, hash chain and signatures, and with `unseal_private` every batch's content.
 
@@ -77,7 +83,7 @@ def verify(
     `OSError` is raised, and `UnpackerMissingError` when content is to be read without the zstandard library. Without
     `audited_chain` nobody can tell a file cut at a batch from one left by a crash.
     """
-    trusted = Trusted(signing_public, evidence_public, unseal_private, audited_chain, anchors or {})
+    trusted = Trusted(signing_public, evidence_public, unseal_private, audited_chain, anchors or {}, receipt)
     if isinstance(source, Path):
         with source.open("rb", buffering=1 << 18) as stream:
             return _verify(stream, trusted)
@@ -163,9 +169,20 @@ class _Check:
         pinned = self._trusted.signing_public
         if pinned is not None and pinned != opening.signing_public:
             raise DamagedRecordingError("wrong_key", "the recording is signed by another key than the one expected")
+        self._check_receipted_front()
         if self._trusted.unseal_private is not None:
             data_key = open_data_key(opening.key, self._trusted.unseal_private, opening.header.recording_id)
             self._cipher = BatchCipher(data_key, self._front.header_sha256)
+
+    def _check_receipted_front(self) -> None:
+        receipt, opening = self._trusted.receipt, self._front.opening
+        if receipt is None:
+            return
+        if (opening.header.recording_id, opening.header.session_id) != (receipt.recording_id, receipt.session_id):
+            raise DamagedRecordingError("wrong_key", "the receipt is another recording's or another session's")
+        if (opening.signing_public, self._front.header_sha256) != (receipt.signing_public, receipt.header_sha256):
+            message = "its key or header is not the one that the session's device vouched for"
+            raise DamagedRecordingError("wrong_key", message)
 
     def _follow(self, limit: int, ending: Ending) -> None:
         records = read_records(self._stream, self._front.end, limit)
@@ -202,6 +219,18 @@ class _Check:
             message = f"batches up to {self._followed.batches} are not those that were audited while the session ran"
             number, at_us = self._followed.batches, self._followed.at_us
             raise DamagedRecordingError("forged_head", message, batch=number, at_us=at_us)
+        vouched, followed = self._vouched(), self._followed
+        # A head may stand between the last batch and the head that was vouched for: the offset tells nothing.
+        if (
+            vouched is not None
+            and vouched.batches == followed.batches
+            and (vouched.frames, vouched.chain_sha256) != (followed.frames, followed.chain)
+        ):
+            message = f"batches up to {vouched.batches} are not those that the session's device vouched for"
+            raise DamagedRecordingError("forged_head", message, batch=vouched.batches, at_us=self._followed.at_us)
+
+    def _vouched(self) -> Counts | None:
+        return self._trusted.receipt.counts if self._trusted.receipt is not None else None
 
     def _follow_to_mark(self, ending: Ending) -> None:
         fault: DamagedRecordingError | None = None
@@ -234,6 +263,13 @@ class _Check:
         last = max(self._trusted.anchors, default=0)
         if last > self._followed.batches:
             raise self._bad("truncated", f"the recording ends before batch {last}, which was audited while it ran")
+        vouched = self._vouched()
+        if vouched is not None and vouched.batches > self._followed.batches:
+            message = f"the recording ends before batch {vouched.batches}, for which the session's device vouched"
+            raise self._bad("truncated", message)
+        is_end = self._trusted.receipt is not None and self._trusted.receipt.is_sealed
+        if vouched is not None and is_end and (self._head is None or vouched.batches != self._followed.batches):
+            raise self._bad("forged_head", "it does not end with the head that the session's device vouched for")
         audited = self._trusted.audited_chain
         if audited is None or audited == self._followed.chain:
             return
@@ -279,9 +315,19 @@ def _holds(records: Iterator[tuple[int, Record]], number: int) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     states: set[State] = set()
     unread = False
+    receipt: ReceiptedRecording | None = None
+    if options.receipt is not None:
+        try:
+            receipt = receipt_of(options)
+        except DamagedRecordingError as error:
+            sys.stderr.write(f"{options.receipt}: {error}\n")
+            return ExitCode.DAMAGED
+        except (OSError, ValueError) as error:
+            sys.stderr.write(f"{options.receipt}: {error}\n")
+            return ExitCode.USAGE
     for file in options.files:
         grave = grave_at(file, options.checkpoint_key)
         if grave is not None:
@@ -296,6 +342,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 unseal_private=None if options.unseal_key_file is None else options.unseal_key_file.read_bytes(),
                 audited_chain=options.chain,
                 anchors=dict(options.anchor),
+                receipt=receipt,
             )
         except OSError as error:
             unread = True
@@ -311,38 +358,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unread:
         return ExitCode.USAGE
     return ExitCode.WHOLE if states == {State.SEALED} else ExitCode.UNFINISHED
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m recorder.verify", description="Verify sealed session recordings.")
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    parser.add_argument("--signing-key", type=_hex32, metavar="HEX", help="the recording's public key, as audited")
-    parser.add_argument("--evidence-key", type=_hex32, metavar="HEX", help="the gateway's public evidence key")
-    parser.add_argument("--checkpoint-key", type=public_key, metavar="PEM", help="the site's checkpoint.pem, or hex")
-    parser.add_argument("--unseal-key-file", type=Path, metavar="FILE", help="32 raw bytes; decrypts every batch too")
-    parser.add_argument("--chain", type=_hex32, metavar="HEX", help="the chain_sha256 that was audited at the end")
-    parser.add_argument(
-        "--anchor",
-        type=_anchor,
-        action="append",
-        default=[],
-        metavar="BATCHES:HEX",
-        help="a chain_sha256 that was audited while the session ran; may be given several times",
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    return parser
-
-
-def _hex32(text: str) -> bytes:
-    value = bytes.fromhex(text)
-    if len(value) != 32:
-        raise ValueError("32 bytes are needed")
-    return value
-
-
-def _anchor(text: str) -> tuple[int, bytes]:
-    number, _, chain = text.partition(":")
-    return int(number), _hex32(chain)
 
 
 def _as_line(file: Path, report: Report) -> str:

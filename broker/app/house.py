@@ -33,6 +33,8 @@ from broker.kernel.clock import Clock, milliseconds
 from broker.knock_link.facts import Knocks
 from broker.knock_link.service import KnockLinkService
 from broker.knock_link.sources import SourceWatch
+from broker.receipts import api as receipts_api
+from broker.receipts.service import Receipts
 from broker.recordings import api as recordings_api
 from broker.recordings import replay_api, retention_api, unmask_api
 from broker.recordings.copying import Copying
@@ -88,6 +90,7 @@ class House:
     live: LiveSessions
     watching: Watching
     reports: GatewayReports
+    receipts: Receipts
     knocks: Knocks
     sources: SourceWatch
     probes: TargetProbes
@@ -107,6 +110,7 @@ class House:
             access_requests_api.plant_router(self.requests, access),
             grants_api.plant_router(self.grants, access),
             sessions_api.plant_router(self.sessions, self.live, self.watching, access),
+            receipts_api.plant_router(self.receipts, access),
             probe_api.plant_router(self.probes, access),
             recordings_api.plant_router(self.recordings, access),
             replay_api.plant_router(self.replaying, access),
@@ -128,6 +132,7 @@ class House:
             targets_api.vendor_router(self.targets, access),
             access_requests_api.vendor_router(self.requests, access, self.grants.ids_by_request),
             grants_api.vendor_router(self.grants, access),
+            receipts_api.vendor_router(self.receipts, access),
         ]
 
     def welcome(self) -> VendorWelcome:
@@ -151,6 +156,7 @@ class House:
             "expire grants": self.grants.expire_over,
             "forget ended sign-ins": self.sign_in.forget_ended,
             "close overdue sessions": self.reports.close_overdue,
+            "enter missing receipts": self.receipts.enter_missing,
             "lapse purges": self.purging.lapse_overdue,
             "remove what was destroyed": self.removals.remove_waiting,
             "look ahead at the room for recordings": self.forecasting.watch,

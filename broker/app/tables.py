@@ -11,6 +11,7 @@ from broker.devices import store as devices
 from broker.grants import store as grants
 from broker.identities import store as identities
 from broker.knock_link import store as knock_link
+from broker.receipts import store as receipts
 from broker.recordings import copy_store as copies
 from broker.recordings import retention_store as retention
 from broker.recordings import store as recordings
@@ -44,6 +45,7 @@ ALL: Final[tuple[type[SQLModel], ...]] = (
     retention.PurgeItemRow,
     retention.TombstoneRow,
     copies.CopyRow,
+    receipts.ReceiptRow,
     audit.AuditEventRow,
     audit.OutboxRow,
     audit_health.HeartbeatRow,

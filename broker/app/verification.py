@@ -2,7 +2,7 @@
 
 Three things are checked against each other: the audit trail in itself (hash chain), the trail against the witness's
 checkpoints, and every recording against the key and the head that the trail holds for it. The index of recordings,
-which the console shows, is compared with the trail too.
+which the console shows, is compared with the trail too, and so are the receipts of devices.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,12 +13,12 @@ from typing import BinaryIO, Final, Literal, assert_never
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from sqlalchemy import text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session
 
 from broker.adapters.db.database import Database
+from broker.app import index_check, receipt_check
 from broker.app.errors import CommandError
 from broker.app.layout import Layout
 from broker.app.object_store import client_of
@@ -50,7 +50,7 @@ _BREAKS: Final = {
     "missing": "the record that should stand here is not there",
     "relinked": "the record does not follow the one before it",
 }
-Part = Literal["trail", "witness", "recording", "index"]
+Part = Literal["trail", "witness", "recording", "receipt", "index"]
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,8 @@ def verify(database: Database, scope: Scope) -> Findings:
         holds_until, head = _good(result, trail_break, walked)
         for stored in rows:  # what stands behind a break still tells keys and heads of recordings
             walked.take(stored, comparison, facts)
-        index = _index(session)
+        index = index_check.read(session)
+        receipts = list(facts.receipts.against(session, facts.recordings))
     bad: list[Bad] = []
     if trail_break is not None:
         bad.append(Bad("trail", trail_break.kind, f"record {trail_break.seq}", _BREAKS[trail_break.kind]))
@@ -237,7 +238,8 @@ def verify(database: Database, scope: Scope) -> Findings:
         if one.state == "bad"
     ]
     if scope.only is None:
-        bad += _against_index(facts.recordings, index)
+        bad += [Bad("receipt", *one) for one in receipts]
+        bad += [Bad("index", *one) for one in index_check.against(facts.recordings, index)]
     return Findings(
         trail=TrailState(walked.count, holds_until, head.hex()),
         witness=WitnessState(
@@ -268,9 +270,13 @@ class _Facts:
     def __init__(self, purges: Purges) -> None:
         self.recordings: dict[str, AuditedRecording] = {}
         self.purges = purges
+        self.receipts = receipt_check.Receipts()
 
     def take(self, record: AuditRecord) -> None:
         known = self.recordings.get(record.subject)
+        if record.code in receipt_check.CODES:
+            self.receipts.take(record)
+            return
         if record.code in PURGE_CODES:
             self.purges.take(record, known)
             return
@@ -354,35 +360,6 @@ def _only(
     if audited is None:
         return not_good(recording_id, "not_audited", "the trail knows no such recording")
     return check_stream(audited, stream, evidence_public)
-
-
-def _index(session: Session) -> dict[str, tuple[object, ...]] | None:
-    query = text("SELECT id, state, signing_public, header_sha256, head_sha256 FROM recordings")
-    try:
-        return {str(row[0]): tuple(row) for row in session.connection().execute(query)}
-    except (DBAPIError, UnicodeDecodeError):
-        return None
-
-
-def _against_index(
-    recordings: Mapping[str, AuditedRecording], index: Mapping[str, tuple[object, ...]] | None
-) -> Iterator[Bad]:
-    if index is None:
-        yield Bad("index", "unreadable", "recordings", "the console's index cannot be read")
-        return
-    for name in sorted(recordings.keys() | index.keys()):
-        audited, row = recordings.get(name), index.get(name)
-        if audited is None or row is None:
-            where = "the trail" if audited is None else "the index"
-            yield Bad("index", "missing", name, f"{where} does not know this recording")
-            continue
-        told = (name, audited.end, audited.signing_public, audited.header_sha256, audited.head_sha256)
-        columns = ("id", "state", "signing_public", "header_sha256", "head_sha256")
-        for column, trail_says, index_says in zip(columns, told, row, strict=True):
-            found = bytes(index_says) if isinstance(index_says, memoryview) else index_says
-            if found != trail_says and audited.is_readable:
-                yield Bad("index", "altered", f"{name}, {column}", "the console's index differs from the trail")
-                break
 
 
 def _notes(scope: Scope, facts: _Facts, records: int, comparison: Comparison) -> Iterator[str]:

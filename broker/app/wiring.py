@@ -57,6 +57,7 @@ from broker.knock_link.model import RosterGrant
 from broker.knock_link.service import KnockLinkService
 from broker.knock_link.sources import SharedSource, SourceWatch
 from broker.policy.rules import standard_rules
+from broker.receipts.service import Receipts
 from broker.recordings.events import PurgeConfirmed, RecordingPurged
 from broker.recordings.forecasting import Forecasting, space_of
 from broker.recordings.holding import Holding
@@ -277,6 +278,15 @@ def _built(settings: Settings, layout: Layout, clock: SystemClock, database: Dat
         live=live,
         watching=watching,
         reports=reports,
+        receipts=Receipts(
+            database,
+            clock,
+            devices=devices,
+            targets=targets,
+            sessions=sessions,
+            recordings=recordings,
+            site=keys.audience_of(layout.site_root.read_bytes()).hex(),
+        ),
         knocks=knocks,
         sources=SourceWatch(),
         probes=probes,

@@ -74,6 +74,21 @@ class Recording:
     bytes_written: int
 
 
+@dataclass(frozen=True)
+class ShownHead:
+    """How far a recording reaches by its own key's word: what is shown to whoever is to confirm it.
+
+    `head` is the signed part of its last head (tag up to signature), empty with its `signature` while there is none to
+    be had. `end`: `running`, `sealed` or `broken`.
+    """
+
+    signing_public: bytes
+    header_sha256: bytes
+    head: bytes
+    signature: bytes
+    end: str
+
+
 class Finding(Enum):
     """What a verification found. `unreachable`: the store of objects does not answer, so nothing was found."""
 

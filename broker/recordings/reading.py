@@ -13,7 +13,7 @@ from broker.recordings.trail import Standing, TrailFacts
 from recorder.cast import command_events, to_asciicast_v2
 from recorder.errors import DamagedRecordingError, StoreError
 from recorder.frames import Frame
-from recorder.manifest import decode_sealed
+from recorder.manifest import FOOTER_BYTES, TAG_SEALED, decode_sealed
 from recorder.replay import Recording as RecordingFile
 from recorder.report import Report
 from recorder.tombstone import read_line
@@ -124,6 +124,23 @@ def is_as_recorded(opened: Callable[[], BinaryIO], recording: Recording) -> bool
             return head.chain_sha256 == recording.head_sha256
     except (DamagedRecordingError, StoreError, OSError):
         return False
+
+
+def sealed_head(opened: Callable[[], BinaryIO], recording: Recording) -> tuple[bytes, bytes] | None:
+    """The signed part of a sealed recording's trailer and its signature; None unless it is the audited end."""
+    try:
+        with opened() as stream:
+            front, ending = read_front(stream), read_ending(stream, file_size(stream))
+            if ending.tag != TAG_SEALED:
+                return None
+            stream.seek(ending.start)
+            record = stream.read()
+            head = decode_sealed(record, front.header_sha256, recording.signing_public)
+    except (DamagedRecordingError, StoreError, OSError):
+        return None
+    if (front.header_sha256, head.chain_sha256) != (recording.header_sha256, recording.head_sha256):
+        return None
+    return record[: -(len(head.signature) + FOOTER_BYTES)], head.signature
 
 
 def audited_chain(recording: Recording) -> bytes | None:

@@ -30,6 +30,7 @@ from broker.recordings.model import (
     Recording,
     RecordingCommand,
     RecordingState,
+    ShownHead,
 )
 from broker.recordings.places import Places
 from broker.recordings.reading import (
@@ -39,9 +40,10 @@ from broker.recordings.reading import (
     check_file,
     is_as_recorded,
     markers,
+    sealed_head,
 )
 from broker.recordings.store import RecordingRow
-from broker.recordings.trail import read_trail
+from broker.recordings.trail import last_anchor, read_trail
 from recorder.errors import DamagedRecordingError, StoreError
 from recorder.frames import Frame
 from recorder.manifest import Head, check_head
@@ -254,6 +256,20 @@ class RecordingService:
     def is_as_recorded(self, recording: Recording) -> bool:
         """Whether a closed recording's file is there with its audited beginning and end."""
         return is_as_recorded(self._opener(recording), recording)
+
+    def shown_head(self, recording_id: str) -> ShownHead:
+        """The last head that the recording's key signed: of the trailer once it is sealed, else as the trail holds it.
+
+        Raises NotFound.
+        """
+        recording = self._get(recording_id)
+        if recording.state is RecordingState.SEALED:
+            head, signature = sealed_head(self._opener(recording), recording) or (b"", b"")
+        else:
+            with self._database.reading() as session:
+                head, signature = last_anchor(session, recording_id) or (b"", b"")
+        end = "running" if recording.state is RecordingState.OPEN else recording.state.value
+        return ShownHead(recording.signing_public, recording.header_sha256, head, signature, end)
 
     def session_of(self, recording_id: str) -> str:
         """The session of a recording. Raises NotFound."""

@@ -1,6 +1,6 @@
 """What the audit trail says of one recording, and whether that part of the trail is what the witness vouches for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,9 +9,10 @@ from sqlmodel import Session
 from broker.audit import inspection
 from broker.audit.chain import GENESIS, Break, verify
 from broker.audit.checkpoint import Checkpoint
-from broker.audit.model import AuditRecord
+from broker.audit.model import AuditRecord, FieldValue
 from broker.recordings.audited import AuditedRecording, told
-from broker.recordings.events import RecordingOpened, RecordingPurged
+from broker.recordings.events import RecordingAnchored, RecordingOpened, RecordingPurged
+from recorder.manifest import TAG_HEAD, Counts
 
 
 class Standing(StrEnum):
@@ -32,6 +33,30 @@ class TrailFacts:
     audited: AuditedRecording | None
     standing: Standing
     is_purged: bool = False
+
+
+def last_anchor(session: Session, recording_id: str) -> tuple[bytes, bytes] | None:
+    """The signed part and the signature of the newest head that the trail holds of a recording; None when it has none.
+
+    A record that is not as it was written is passed over.
+    """
+    found: tuple[bytes, bytes] | None = None
+    for stored in inspection.about(session, recording_id):
+        if stored.is_intact and stored.record.code == RecordingAnchored.code:
+            found = _head_of(stored.record.params) or found
+    return found
+
+
+def _head_of(params: Mapping[str, FieldValue]) -> tuple[bytes, bytes] | None:
+    numbers = [params.get(name) for name in ("batches", "frames", "bytes", "at_us")]
+    chain, signature = params.get("chain_sha256"), params.get("signature")
+    if not isinstance(chain, str) or not isinstance(signature, str):
+        return None
+    counts = [number for number in numbers if isinstance(number, int)]
+    if len(counts) != len(numbers):
+        return None
+    batches, frames, offset, at_us = counts
+    return Counts(batches, frames, offset, at_us, bytes.fromhex(chain)).pack(TAG_HEAD), bytes.fromhex(signature)
 
 
 def read_trail(session: Session, recording_id: str, covering: Callable[[int], Checkpoint | None]) -> TrailFacts:

@@ -11,7 +11,9 @@ from broker.app import keys, migrations, wiring
 from broker.app.house import House
 from broker.app.layout import Layout
 from broker.app.settings import Settings, parse
+from tests.unit.broker.app.evidence import Evidence, evidence
 from tests.unit.broker.schema import share_compiled
+from tests.unit.broker.sessions.plant import a_plant
 
 
 def _settings(folder: Path) -> Settings:
@@ -52,3 +54,11 @@ def house(new_site: Settings) -> Iterator[House]:
     with wiring.opened(new_site) as opened:
         share_compiled(opened.database)
         yield opened
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[Evidence]:
+    """A site with evidence to verify."""
+    plant = a_plant(tmp_path)
+    yield evidence(plant)
+    plant.world.database.close()

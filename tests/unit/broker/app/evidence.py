@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from broker.app.verification import Findings, Scope, verify
+from broker.app.verification import BAD, Findings, Scope, verify
 from broker.audit import witness as witnesses
 from broker.audit.chain import GENESIS, canonical, link
 from broker.audit.store import walk
@@ -68,6 +68,13 @@ def evidence(plant: Plant) -> Evidence:
     made.witness().conclude()
     made.sealed = recorded
     return made
+
+
+def first_bad(findings: Findings) -> tuple[str, str, str]:
+    """Part, kind and place of the first bad thing; there must be one."""
+    assert findings.exit_code == BAD
+    first = findings.bad[0]
+    return first.part, first.kind, first.place
 
 
 def rewrite_from(made: Evidence, seq: int, actor: str) -> None:

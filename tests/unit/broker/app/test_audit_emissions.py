@@ -60,6 +60,7 @@ OWN_EVENT: Final[dict[str, str]] = {
     "withdraw_access_request": "AccessRequestWithdrawn",
     "issue_ssh_certificate": "CertificateIssued",
     "finish_grant": "GrantFinished",
+    "give_receipt": "ReceiptReceived",
 }
 """The event by which the trail tells that this operation was done."""
 
@@ -76,6 +77,11 @@ ALSO: Final[dict[str, dict[str, str]]] = {
         "RecordingUnmaskRefused": "instead of its own: parts that do not fit are told too",
     },
     "confirm_purge": {"RecordingPurged": "for each recording its tombstone, in the same transaction"},
+    "give_receipt": {
+        "ReceiptRefused": "instead of its own: the device says why it does not confirm",
+        "ReceiptNotTaken": "instead of its own: a receipt that is not right is told too",
+        "DeviceRenewed": "before its own: the first connection that shows a renewed certificate ends the old one",
+    },
     "enrol_device": {"InviteBurnt": "instead of its own: a wrong code spends the invite"},
 }
 """Other events of an operation, and why it has them."""

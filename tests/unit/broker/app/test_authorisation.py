@@ -81,6 +81,7 @@ AT_THE_PLANT: Final[dict[str, frozenset[Role] | None]] = {
     "POST /api/v1/grants/{grant_id}/revoke": frozenset({PLANT}),
     "GET /api/v1/sessions": frozenset({PLANT, AUDITOR}),
     "GET /api/v1/sessions/{session_id}": frozenset({PLANT, AUDITOR}),
+    "GET /api/v1/sessions/{session_id}/receipt": frozenset({PLANT, AUDITOR}),
     "POST /api/v1/sessions/{session_id}/cut": frozenset({PLANT}),
     "POST /api/v1/sessions/{session_id}/freeze": frozenset({PLANT}),
     "POST /api/v1/sessions/{session_id}/thaw": frozenset({PLANT}),
@@ -127,6 +128,8 @@ AT_THE_VENDOR: Final[dict[str, str]] = {
     "GET /vendor/v1/grants": ENGINEER,
     "POST /vendor/v1/grants/{grant_id}/ssh-certificate": ENGINEER,
     "POST /vendor/v1/grants/{grant_id}/finish": ENGINEER,
+    "GET /vendor/v1/receipts/due": DEVICE,
+    "POST /vendor/v1/receipts": DEVICE,
 }
 
 _ANY_ID: Final = "x_00000000000000000000000000"

@@ -1,5 +1,4 @@
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,23 +10,9 @@ from broker.app import keys, verification, wiring
 from broker.app.errors import CommandError
 from broker.app.layout import Layout
 from broker.app.settings import Settings
-from broker.app.verification import BAD, UNFINISHED, WHOLE, Bad, Findings
+from broker.app.verification import BAD, UNFINISHED, WHOLE, Bad
 from broker.audit.witness import read as read_witness
-from tests.unit.broker.app.evidence import KEY, Evidence, evidence, pieces, put_together, rewrite_from
-from tests.unit.broker.sessions.plant import a_plant
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Iterator[Evidence]:
-    plant = a_plant(tmp_path)
-    yield evidence(plant)
-    plant.world.database.close()
-
-
-def _first(findings: Findings) -> tuple[str, str, str]:
-    assert findings.exit_code == BAD
-    first = findings.bad[0]
-    return first.part, first.kind, first.place
+from tests.unit.broker.app.evidence import KEY, Evidence, first_bad, pieces, put_together, rewrite_from
 
 
 def _number_of(made: Evidence, code: str) -> int:
@@ -99,14 +84,14 @@ def test_one_flipped_byte_anywhere_in_a_recording_is_found(made: Evidence) -> No
         changed[position] ^= 0x40
         path.write_bytes(bytes(changed))
         findings = made.verify()
-        assert _first(findings)[0] == "recording", position
+        assert first_bad(findings)[0] == "recording", position
         assert made.sealed.recording_id in findings.bad[0].place
 
 
 def test_a_dropped_record_is_named_with_its_place(made: Evidence) -> None:
     front, records = pieces(made.sealed.path)
     put_together(made.sealed.path, front, [*records[:2], *records[3:]])
-    part, kind, place = _first(made.verify())
+    part, kind, place = first_bad(made.verify())
     assert (part, kind) == ("recording", "dropped")
     assert place.startswith(f"{made.sealed.recording_id}, batch 3, 0.00")
 
@@ -114,7 +99,7 @@ def test_a_dropped_record_is_named_with_its_place(made: Evidence) -> None:
 def test_reordered_records_are_named(made: Evidence) -> None:
     front, records = pieces(made.sealed.path)
     put_together(made.sealed.path, front, [records[0], records[2], records[1], *records[3:]])
-    part, kind, place = _first(made.verify())
+    part, kind, place = first_bad(made.verify())
     assert (part, kind) == ("recording", "reordered")
     assert "batch 2" in place
 
@@ -123,30 +108,30 @@ def test_a_recording_cut_anywhere_is_found(made: Evidence) -> None:
     front, records = pieces(made.sealed.path)
     for kept in range(len(records)):
         put_together(made.sealed.path, front, records[:kept])
-        part, kind, _ = _first(made.verify())
+        part, kind, _ = first_bad(made.verify())
         assert part == "recording"
         assert kind in {"truncated", "missing_trailer"}, kept
     for size in (len(front) + 10, len(front) // 2, 1, 0):
         put_together(made.sealed.path, (front + b"".join(records))[:size], [])
-        assert _first(made.verify())[0] == "recording"
+        assert first_bad(made.verify())[0] == "recording"
 
 
 def test_a_lost_file_is_named(made: Evidence) -> None:
     made.sealed.path.unlink()
-    assert _first(made.verify()) == ("recording", "missing", made.sealed.recording_id)
+    assert first_bad(made.verify()) == ("recording", "missing", made.sealed.recording_id)
 
 
 def test_the_file_of_another_session_does_not_pass_for_this_one(made: Evidence) -> None:
     other = made.more()
     made.seal(other)
     made.sealed.path.write_bytes(other.path.read_bytes())
-    assert _first(made.verify())[:2] == ("recording", "wrong_key")
+    assert first_bad(made.verify())[:2] == ("recording", "wrong_key")
 
 
 def test_a_recording_that_the_trail_does_not_know_is_bad_when_asked_for(made: Evidence, tmp_path: Path) -> None:
     strange = tmp_path / "rec_00000000000000000000000000.sallyrec"
     strange.write_bytes(b"not even a recording")
-    part, kind, place = _first(made.verify(only=strange))
+    part, kind, place = first_bad(made.verify(only=strange))
     assert (part, kind, place) == ("recording", "not_audited", "rec_00000000000000000000000000")
 
 
@@ -165,7 +150,7 @@ def test_one_flipped_byte_in_any_column_of_the_trail_is_found(made: Evidence, co
         changed[position] ^= 0x01
         made.sql(f"UPDATE audit_events SET {column} = CAST(? AS {kind}) WHERE seq = {number}", bytes(changed))  # noqa: S608
         findings = made.verify()
-        part, kind_of_break, place = _first(findings)
+        part, kind_of_break, place = first_bad(findings)
         assert (part, place) == ("trail", f"record {number}"), position
         assert kind_of_break == ("relinked" if column == "previous_hash" else "altered")
         assert findings.trail.holds_until == number - 1
@@ -175,23 +160,23 @@ def test_one_flipped_byte_in_any_column_of_the_trail_is_found(made: Evidence, co
 
 def test_a_changed_number_is_found(made: Evidence) -> None:
     made.sql("UPDATE audit_events SET seq = 9999 WHERE seq = 4")
-    assert _first(made.verify()) == ("trail", "missing", "record 4")
+    assert first_bad(made.verify()) == ("trail", "missing", "record 4")
 
 
 def test_a_dropped_record_of_the_trail_is_found(made: Evidence) -> None:
     made.sql("DELETE FROM audit_events WHERE seq = 4")
-    assert _first(made.verify()) == ("trail", "missing", "record 4")
+    assert first_bad(made.verify()) == ("trail", "missing", "record 4")
 
 
 def test_two_records_that_changed_places_are_found(made: Evidence) -> None:
     for old, new in ((4, -1), (5, 4), (-1, 5)):
         made.sql("UPDATE audit_events SET seq = ? WHERE seq = ?", new, old)
-    assert _first(made.verify()) == ("trail", "relinked", "record 4")
+    assert first_bad(made.verify()) == ("trail", "relinked", "record 4")
 
 
 def test_a_record_that_was_forged_to_fit_where_it_cannot_be_read_is_found(made: Evidence) -> None:
     made.sql("UPDATE audit_events SET code = CAST('x' AS BLOB) WHERE seq = 4")
-    assert _first(made.verify()) == ("trail", "altered", "record 4")
+    assert first_bad(made.verify()) == ("trail", "altered", "record 4")
 
 
 def test_a_trail_without_its_end_holds_in_itself_and_is_found_by_the_witness(made: Evidence) -> None:
@@ -211,7 +196,7 @@ def test_a_history_rewritten_as_a_whole_is_found_only_by_the_witness(made: Evide
     assert without.bad == []
     findings = made.verify()
     assert findings.trail.holds_until == third
-    assert _first(findings) == ("witness", "rewritten", f"record {second}")
+    assert first_bad(findings) == ("witness", "rewritten", f"record {second}")
     assert f"the first change lies in {first + 1} to {second}" in findings.bad[0].message
     assert findings.witness.agrees_until == first
 
@@ -228,36 +213,8 @@ def test_a_forged_line_of_the_witness_is_named(made: Evidence) -> None:
     lines = made.witness_file.read_bytes().splitlines()
     lines[1] = lines[1].replace(b'"site":"north"', b'"site":"south"')
     witnessed = read_witness(lines, KEY.public_key(), "north")
-    part, kind, place = _first(made.verify(witnessed=witnessed))
+    part, kind, place = first_bad(made.verify(witnessed=witnessed))
     assert (part, kind, place) == ("witness", "not_authentic", "line 2")
-
-
-# -- the index --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("statement", "column"),
-    [
-        ("UPDATE recordings SET signing_public = zeroblob(32)", "signing_public"),
-        ("UPDATE recordings SET head_sha256 = zeroblob(32)", "head_sha256"),
-        ("UPDATE recordings SET header_sha256 = zeroblob(32)", "header_sha256"),
-        ("UPDATE recordings SET state = 'broken'", "state"),
-    ],
-)
-def test_an_index_that_differs_from_the_trail_is_named(made: Evidence, statement: str, column: str) -> None:
-    made.sql(statement)
-    assert _first(made.verify()) == ("index", "altered", f"{made.sealed.recording_id}, {column}")
-
-
-def test_a_recording_taken_out_of_the_index_is_named(made: Evidence) -> None:
-    made.sql("DROP TRIGGER recordings_stay_in_the_index")
-    made.sql("DELETE FROM recordings")
-    assert _first(made.verify()) == ("index", "missing", made.sealed.recording_id)
-
-
-def test_an_index_that_cannot_be_read_is_a_finding(made: Evidence) -> None:
-    made.sql("UPDATE recordings SET id = CAST(x'fffe' AS TEXT)")
-    assert _first(made.verify()) == ("index", "unreadable", "recordings")
 
 
 # -- words, and the site's own files ----------------------------------------------------------------------------------

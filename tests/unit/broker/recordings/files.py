@@ -10,6 +10,7 @@ from broker.recordings.model import ClosedFacts, OpenedFacts, RecordingState
 from broker.sessions.model import Ended
 from recorder.frames import Frame, FrameKind
 from recorder.manifest import RecordingHeader
+from recorder.seal import Random
 from recorder.writer import RecordingWriter
 from tests.unit.broker.sessions.plant import GATEWAY, Plant
 
@@ -34,13 +35,13 @@ class Recorded:
     writer: RecordingWriter
 
 
-def open_recording_of(plant: Plant) -> Recorded:
+def open_recording_of(plant: Plant, random: Random = secrets.token_bytes) -> Recorded:
     """A live session whose recording is open and holds six frames."""
     admitted = plant.admitted()
     path = plant.recordings_dir / file_name_of(admitted.recording_id)
     header = RecordingHeader(admitted.recording_id, admitted.session_id, NOW_MS, "ssh", width=100, height=30)
     writer = RecordingWriter.create(
-        path, header=header, recipient_public=plant.unseal_public, now_ms=NOW_MS, random=secrets.token_bytes
+        path, header=header, recipient_public=plant.unseal_public, now_ms=NOW_MS, random=random
     )
     plant.sessions.lease(
         GATEWAY,

@@ -160,7 +160,7 @@ def test_sessions_long_past_their_permit_are_closed(plant: Plant) -> None:
     assert plant.sessions.get(session_id).record.end_reason == "gateway_lost"
 
 
-def _head_event(signer: Signer, batches: int = 64) -> ReportedEvent:
+def head_event(signer: Signer, batches: int = 64) -> ReportedEvent:
     head, _ = sign_head(Counts(batches, 80, 9_000, 5_000_000, b"c" * 32), bytes(32), signer.sign)
     params: dict[str, str | int | bool | None] = {
         "batches": head.batches,
@@ -182,14 +182,14 @@ def _recorded_by(plant: Plant, signer: Signer) -> str:
 def test_a_signed_head_of_a_running_recording_goes_into_the_trail(plant: Plant) -> None:
     signer = Signer.generate(os.urandom)
     session_id = _recorded_by(plant, signer)
-    plant.reports.report(GATEWAY, Report(session_id, "boot-1", 1, (_head_event(signer),)))
+    plant.reports.report(GATEWAY, Report(session_id, "boot-1", 1, (head_event(signer),)))
     (event,) = [one for one in plant.world.trail() if one.code == "recordings.recording.anchored"]
     assert (event.params["batches"], event.params["chain_sha256"]) == (64, (b"c" * 32).hex())
 
 
 def test_a_head_that_the_recordings_key_did_not_sign_is_no_anchor_but_an_alarm(plant: Plant) -> None:
     session_id = _recorded_by(plant, Signer.generate(os.urandom))
-    forged = _head_event(Signer.generate(os.urandom))
+    forged = head_event(Signer.generate(os.urandom))
     plant.reports.report(GATEWAY, Report(session_id, "boot-1", 1, (forged,)))
     assert "recordings.recording.anchored" not in plant.codes()
     assert plant.codes().count("recordings.recording.anchor_refused") == 1

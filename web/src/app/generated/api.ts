@@ -845,6 +845,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sessions/{session_id}/receipt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Read Receipt */
+        get: operations["read_receipt"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sessions/{session_id}/thaw": {
         parameters: {
             query?: never;
@@ -2150,6 +2167,26 @@ export interface components {
         ReasonBody: {
             /** Reason */
             reason: string;
+        };
+        /**
+         * ReceiptAnswer
+         * @description What a session's device said of it.
+         *
+         *     `state`: `received`, `refused` (see `refusal`), `missing`, or `awaited` while it has time. `receipt`: the line that
+         *     the device signed.
+         */
+        ReceiptAnswer: {
+            /** At */
+            at: string | null;
+            /** Receipt */
+            receipt: string | null;
+            /** Refusal */
+            refusal: string | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "received" | "refused" | "missing" | "awaited";
         };
         /**
          * RecordingAnswer
@@ -4357,6 +4394,37 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    read_receipt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReceiptAnswer"];
+                };
             };
             /** @description Validation Error */
             422: {

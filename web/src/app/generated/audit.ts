@@ -242,6 +242,31 @@ export const AUDIT_EVENTS = {
     "address": "sensitive",
     "reason": "public"
   },
+  "receipts.receipt.missing": {
+    "device_id": "public",
+    "recording_id": "public"
+  },
+  "receipts.receipt.not_taken": {
+    "device_id": "public",
+    "problem": "public",
+    "field": "public"
+  },
+  "receipts.receipt.received": {
+    "device_id": "public",
+    "recording_id": "public",
+    "receipt_sha256": "public",
+    "end": "public",
+    "heads_seen": "public",
+    "is_late": "public"
+  },
+  "receipts.receipt.refused": {
+    "device_id": "public",
+    "recording_id": "public",
+    "receipt_sha256": "public",
+    "refusal": "public",
+    "heads_seen": "public",
+    "is_late": "public"
+  },
   "recordings.copy.failed": {
     "session_id": "public",
     "reason": "public",
