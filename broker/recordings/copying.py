@@ -42,6 +42,7 @@ MOST_OBJECTS: Final = 3
 _CONTROL: Final = "system:control"
 _GATEWAY: Final = "system:gateway"
 _OF_THE_STORE: Final = frozenset({"unreachable", "refused", "no_bucket"})
+_ANEW: Final = frozenset({"altered", "not_found"})
 _MOST_AT_ONCE: Final = 20
 _CHECK_EVERY: Final = timedelta(seconds=60)
 _RELEASE_AGAIN: Final = timedelta(seconds=60)
@@ -258,7 +259,7 @@ class Copying:
             is_news = row.problem != error.code
             row.problem, row.failures = error.code[:40], row.failures + 1
             row.try_at = now + min(_FIRST_WAIT * 2 ** min(row.failures, 20), _LONGEST_WAIT_OF_ONE)
-            if error.code == "altered" and row.state is CopyState.STORED and row.attempt < MOST_OBJECTS:
+            if error.code in _ANEW and row.state is CopyState.STORED and row.attempt < MOST_OBJECTS:
                 row.state, row.attempt, row.uploaded_bytes = CopyState.GROWING, row.attempt + 1, 0
                 row.version = row.size = None
                 is_news = True

@@ -32,6 +32,19 @@ with rados.Rados(conffile=sys.argv[1], name="client.admin") as cluster:
     code, _, said = cluster.mon_command(command, b"{}", timeout=60)
     sys.exit(f"osd new: {code} {said}" if code else 0)
 """
+_SPOIL = """
+import rados, sys
+with rados.Rados(conffile=sys.argv[1], name="client.admin") as cluster:
+    with cluster.open_ioctx("default.rgw.buckets.data") as pool:
+        names = [one.key for one in pool.list_objects() if sys.argv[2] in one.key and "multipart_" in one.key]
+        if not names:
+            sys.exit("no such object")
+        for name in names:
+            if sys.argv[3] == "lose":
+                pool.remove_object(name)
+            elif pool.stat(name)[0] > 400:
+                pool.write(name, b"not what was recorded", 300)
+"""
 _CONF = """
 [global]
 fsid = {fsid}
@@ -98,6 +111,10 @@ class ObjectServer:
         self.rgw.send_signal(signal.SIGKILL)
         self.rgw.wait()
         self.rgw = None
+
+    def spoil(self, name: str, how: str) -> None:
+        """Behind the server's back: `alter` some bytes of the parts that it keeps of the object, or `lose` them."""
+        _run(_PYTHON, "-c", _SPOIL, str(self.root / "ceph.conf"), name, how)
 
     def _answers(self, context: ssl.SSLContext) -> bool:
         try:

@@ -93,7 +93,9 @@ class StoredSite:
 
 
 @contextmanager
-def a_site(server: ObjectServer, folder: Path, *, locks: bool = True, keep_local_days: int = 0) -> Iterator[StoredSite]:
+def a_site(
+    server: ObjectServer, folder: Path, *, locks: bool = True, keep_local_days: int = 0, copies: bool = True
+) -> Iterator[StoredSite]:
     client = connect(server.endpoint, REGION, ACCESS_KEY, SECRET_KEY, str(server.authority))
     bucket = f"site-{next(_NUMBERS)}"
     client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=locks)
@@ -121,12 +123,14 @@ def a_site(server: ObjectServer, folder: Path, *, locks: bool = True, keep_local
         copying = site.house.copying
         assert copying is not None
         thread = threading.Thread(target=copying.run, args=(stored.stop,), daemon=True)
-        thread.start()
+        if copies:
+            thread.start()
         try:
             yield stored
         finally:
             stored.stop.set()
-            thread.join(30)
+            if copies:
+                thread.join(30)
             stored.kill()
 
 
@@ -260,6 +264,45 @@ def test_a_session_does_not_notice_that_the_store_is_away_and_is_copied_when_it_
         assert (details.place, details.verification.finding) == (Place.BOTH, Finding.VERIFIED)
         assert (site.layout.recordings / f"{recording_id}.sallyrec").exists()
         assert len(stored.versions(recording_id)) == 1
+
+
+def test_what_the_store_alters_or_loses_behind_its_server_is_found_and_the_file_stays_until_a_copy_is_good(
+    server: ObjectServer, folder: Path
+) -> None:
+    with a_site(server, folder, copies=False) as stored, a_target_machine(stored.site, folder) as made:
+        site = stored.site
+        with site.terminal(site.grant(site.target("plc", *made))) as terminal:
+            terminal.type(b"echo HEL''LO\n")
+            terminal.see(b"HELLO")
+            recording_id = newest(site)
+            terminal.type(b"exit\n")
+            terminal.end()
+        path = site.layout.recordings / f"{recording_id}.sallyrec"
+        copying = site.house.copying
+        assert copying is not None
+        hours = count(1)
+
+        def stored_at(now: datetime) -> datetime:
+            site.until(lambda: not copying._grow(now) and _state(stored, recording_id) is CopyState.STORED, 30)
+            return now
+
+        for how, problem in (("alter", "altered"), ("lose", None)):
+            now = stored_at(datetime.now(UTC) + timedelta(hours=next(hours)))
+            server.spoil(recording_id, how)
+            copying._verify(now)
+            copy = stored.copy(recording_id)
+            assert copy is not None
+            assert (copy.state is CopyState.VERIFIED, copy.problem is None) == (False, False)
+            assert problem is None or copy.problem == problem
+            assert path.exists()
+        copying._verify(stored_at(datetime.now(UTC) + timedelta(hours=next(hours))))
+        assert _state(stored, recording_id) is CopyState.VERIFIED
+        assert site.house.recordings.details(recording_id).place is Place.BOTH
+
+
+def _state(stored: StoredSite, recording_id: str) -> CopyState | None:
+    copy = stored.copy(recording_id)
+    return copy.state if copy is not None else None
 
 
 def test_a_bucket_without_lock_gets_nothing_and_the_file_stays(server: ObjectServer, folder: Path) -> None:
