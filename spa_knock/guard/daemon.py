@@ -66,11 +66,12 @@ class Daemon:
         self._keep_links(now)
         ready = self._selector.select(self._patience(now))
         now = time.monotonic()
-        self._guard.tick(self._clock.read(wall_ms(), boot_ms()), now)
-        # Links first: a flood of datagrams must not delay the answers that accepted knocks wait for.
+        # Links first: a flood of datagrams must not delay the answers that accepted knocks wait for, and an answer that
+        # is here is not too late because this process was held up.
         for key, events in ready:
             if key.data is not None:
                 self._serve_link(Receiver(key.data), events, now)
+        self._guard.tick(self._clock.read(wall_ms(), boot_ms()), now)
         self._gatekeeper.keep(self._guard.gate_keys)
         for key, _events in ready:
             if key.data is None and isinstance(key.fileobj, socket.socket):

@@ -12,6 +12,8 @@ from enum import Enum, auto
 from spa_knock.guard.rules import Accepted, Reason
 
 STEP_SECONDS = 0.2
+HELD_UP_SECONDS = 1.0
+"""So long after its limit the gateway's answer still counts when it is only read then: the guard itself was held up."""
 MAX_UNDER_WAY = 256
 
 Message = dict[str, object]
@@ -80,6 +82,8 @@ class Handover:
             return None
         knock = step.knock
         match sender, message.get("type"):
+            case Receiver.GATEWAY, "expecting" if now >= step.until + HELD_UP_SECONDS:
+                return self._fail(step)
             case Receiver.GATEWAY, "expecting":
                 step.waits_for, step.until = Receiver.OPENER, now + STEP_SECONDS
                 return Send(Receiver.OPENER, _open(knock))

@@ -1,5 +1,6 @@
 """A lab with the real opener and the real guard, and honest stand-ins for control and the gateway."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -67,7 +68,8 @@ class Neighbour:
 
     def _talk(self, connection: socket.socket) -> None:
         decoder = Decoder()
-        with connection:
+        # A guard that is stopped or killed may leave in the middle of a message.
+        with connection, contextlib.suppress(ConnectionError):
             self._connections.append(connection)
             if self._is_control and self.has_roster:
                 connection.sendall(encode(self.roster or a_roster()))

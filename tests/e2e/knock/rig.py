@@ -60,7 +60,7 @@ class _Daemon:
 
     def _talk(self, connection: socket.socket) -> None:
         decoder = Decoder()
-        with connection:
+        with connection, contextlib.suppress(ConnectionError):
             if self._greeting is not None:
                 connection.sendall(encode(self._greeting()))
             while data := connection.recv(65_536):

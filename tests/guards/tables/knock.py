@@ -41,7 +41,11 @@ GUARDS = (
         file="spa_knock/opener/firewall.py",
         text="            *sets.renew(self._table, SEEN_SET, nonce[:8], SEEN_SECONDS * 1000),\n",
         without="",
-        tests=(f"{_KERNEL}::test_a_used_nonce_is_shed_before_the_socket",),
+        tests=(
+            f"{_KERNEL}::test_a_used_nonce_is_shed_before_the_socket",
+            "tests/unit/spa_knock/opener/test_firewall.py"
+            "::test_opening_renews_the_window_and_remembers_the_nonce_in_one_transaction",
+        ),
     ),
     Guard(
         promise="what has no gate tag that fits does not wake the guard",

@@ -122,6 +122,13 @@ GUARDS = (
         ),
     ),
     Guard(
+        promise="a knock at another gate is not decrypted",
+        file=_JUDGED,
+        text="    if not any(gate_matches(key, packet) for key in stand.table.gate_keys(epoch)):\n",
+        without="    if epoch < 0:\n",
+        tests=(f"{_RULES}::test_a_knock_for_another_gate_is_refused_without_decryption",),
+    ),
+    Guard(
         promise="a knock for another site opens nothing",
         file=_JUDGED,
         text="    if body.audience != stand.table.roster.audience:\n",
@@ -176,6 +183,16 @@ GUARDS = (
         ),
     ),
     Guard(
+        promise="an answer that is read long after its limit opens nothing",
+        file="spa_knock/guard/handover.py",
+        text='            case Receiver.GATEWAY, "expecting" if now >= step.until + HELD_UP_SECONDS:\n',
+        without='            case Receiver.GATEWAY, "expecting" if now < 0:\n',
+        tests=(
+            "tests/unit/spa_knock/guard/test_handover.py"
+            "::test_an_answer_read_late_opens_only_for_so_long_and_an_opening_is_always_told",
+        ),
+    ),
+    Guard(
         promise="junk leaves no line in the log",
         file="spa_knock/guard/guard.py",
         text='        self._counters[f"refused_{reason}"] += 1\n',
@@ -194,6 +211,13 @@ GUARDS = (
             f"{_GUARD}::test_a_revoked_device_is_out_at_once_with_what_it_has_under_way",
             f"{_VERDICTS}::test_a_revoked_device_stays_out_whatever_is_started_anew",
         ),
+    ),
+    Guard(
+        promise="another firewall that sends our ports elsewhere is told",
+        file="broker/app/firewall_check.py",
+        text='        if ports and verdicts & {"dnat", "redirect", "tproxy"}:\n',
+        without="        if ports and verdicts & set():\n",
+        tests=("tests/unit/broker/app/test_firewall_check.py::test_other_rules_that_meddle_are_told",),
     ),
     Guard(
         promise="a guard whose roster is over says so",

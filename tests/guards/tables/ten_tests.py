@@ -342,6 +342,7 @@ GUARDS = (
         tests=(
             "tests/unit/spa_knock/opener/test_ruleset.py::test_our_own_processes_start_no_connection_but_the_gateways_leased_ones",
             "tests/contract/test_opener_kernel.py::test_the_gateway_reaches_a_target_only_while_control_allows_it",
+            "tests/contract/test_knock_kernel.py::test_a_guard_answers_no_datagram_even_if_it_wanted_to",
         ),
     ),
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from spa_knock.guard.daemon import Daemon, boot_id, source_address, wall_ms
-from spa_knock.guard.handover import Receiver
+from spa_knock.guard.handover import STEP_SECONDS, Receiver
 from spa_knock.guard.stamps import StampStore
 from spa_knock.link.framing import Decoder, encode
 from tests.unit.spa_knock.guard.testing import Workstation, roster_message
@@ -140,6 +140,19 @@ def test_a_flood_of_junk_does_not_hold_up_a_knock(scene: Scene) -> None:
         scene.vendor.sendto(bytes(192), scene.knocks.getsockname())
     scene.knock(DEVICE.knock(stamp_ms=wall_ms()))
     assert len(told(scene.control, "knock")) == 1
+
+
+def test_an_answer_that_is_there_counts_though_the_guard_itself_was_held_up(scene: Scene) -> None:
+    """A busy machine may not run it for longer than a step lasts."""
+    scene.send_roster()
+    scene.vendor.sendto(DEVICE.knock(stamp_ms=wall_ms()), scene.knocks.getsockname())
+    for neighbour, kind in ((scene.gateway, "expect"), (scene.opener, "open"), (scene.control, "knock")):
+        end = time.monotonic() + 3
+        while not told(neighbour, kind):
+            assert time.monotonic() < end, f"no {kind} came"
+            scene.daemon.turn()
+            neighbour.turn()
+        time.sleep(STEP_SECONDS * 1.2)
 
 
 def test_a_neighbour_that_comes_back_is_found_again(scene: Scene) -> None:

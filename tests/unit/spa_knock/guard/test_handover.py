@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spa_knock.guard.handover import MAX_UNDER_WAY, STEP_SECONDS, Failed, Handover, Receiver, Send
+from spa_knock.guard.handover import HELD_UP_SECONDS, MAX_UNDER_WAY, STEP_SECONDS, Failed, Handover, Receiver, Send
 from spa_knock.guard.rules import Accepted, Reason, Stand, judge
 from spa_knock.link.framing import encode
 from tests.unit.spa_knock.guard.testing import BIND, GRANT_ID, NOW_MS, Workstation, a_table
@@ -50,6 +50,17 @@ def test_a_step_that_takes_too_long_fails_the_knock() -> None:
     assert handover.expire(STEP_SECONDS - 0.01) == []
     assert handover.expire(STEP_SECONDS) == [Failed(knock.knock_id, DEVICE.device_id, Reason.GATEWAY)]
     assert handover.answered(Receiver.GATEWAY, {"type": "expecting", "knock_id": knock.knock_id}, 0.3) is None
+
+
+def test_an_answer_read_late_opens_only_for_so_long_and_an_opening_is_always_told() -> None:
+    for late, opens in ((HELD_UP_SECONDS - 0.01, True), (HELD_UP_SECONDS, False)):
+        handover, knock = Handover(), a_knock()
+        handover.begin(knock, at_ms=NOW_MS, now=0.0)
+        expecting = {"type": "expecting", "knock_id": knock.knock_id}
+        answer = handover.answered(Receiver.GATEWAY, expecting, STEP_SECONDS + late)
+        assert isinstance(answer, Send if opens else Failed)
+        fact = handover.answered(Receiver.OPENER, {"type": "done", "knock_id": knock.knock_id}, 60.0)
+        assert isinstance(fact, Send) == opens
 
 
 def test_a_refusal_fails_the_knock() -> None:
