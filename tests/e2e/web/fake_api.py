@@ -395,6 +395,12 @@ def read_one_session(session_id: str, house: AnyHouse) -> m.SessionItem:
     return found(house.sessions.get(session_id))
 
 
+@api.get("/sessions/{session_id}/receipt", dependencies=[need("sessions.session.read")])
+def read_receipt(session_id: str, house: AnyHouse) -> m.Receipt:
+    found(house.sessions.get(session_id))
+    return house.receipts.get(session_id, m.Receipt(state="awaited"))
+
+
 @api.post("/sessions/{session_id}/cut", dependencies=[need("sessions.session.cut")])
 def cut_session(session_id: str, body: m.Reason, house: AnyHouse) -> m.SessionItem:
     session = found(house.sessions.get(session_id))

@@ -66,6 +66,7 @@ class House:
     requests: dict[str, m.AccessRequestItem] = field(default_factory=dict)
     grants: dict[str, m.GrantItem] = field(default_factory=dict)
     sessions: dict[str, m.SessionItem] = field(default_factory=dict)
+    receipts: dict[str, m.Receipt] = field(default_factory=dict)
     recordings: dict[str, m.RecordingView] = field(default_factory=dict)
     audit: list[m.AuditItem] = field(default_factory=list)
     signed_in: dict[str, str] = field(default_factory=dict)
@@ -310,6 +311,9 @@ def _add_sessions(house: House) -> None:
     }
     for session in (live, closed.model_copy(update=second), closed.model_copy(update=third)):
         house.sessions[session.id] = session
+    house.receipts["ses_2"] = m.Receipt(
+        state="received", at=stamp(house.now), receipt='{"device_key_b64":"MCow","v":1}'
+    )
     checked = stamp(house.now)
     sealed = m.RecordingView(
         id="rec_2",

@@ -407,6 +407,13 @@ class SessionItem(Shape):
     watchers: list[Named] = []
 
 
+class Receipt(Shape):
+    state: Literal["received", "refused", "missing", "awaited"]
+    at: str | None = None
+    refusal: str | None = None
+    receipt: str | None = None
+
+
 class Verification(Shape):
     state: str
     checked_at: str

@@ -1,5 +1,7 @@
 """Sessions and their recordings: find the blocked command, go there, know whether the recording is whole."""
 
+from typing import Literal
+
 import pytest
 from playwright.sync_api import expect
 
@@ -9,7 +11,7 @@ from recorder.keyframes import size_of
 from tests.e2e.web.conftest import DESKTOP, PHONE, Opener, Plant
 from tests.e2e.web.console import Console
 from tests.e2e.web.fake_house import stamp
-from tests.e2e.web.fake_models import CopyItem
+from tests.e2e.web.fake_models import CopyItem, Receipt
 from tests.e2e.web.fake_recording import IndexedRecording
 
 pytestmark = pytest.mark.browser
@@ -166,6 +168,35 @@ def test_a_copy_that_failed_and_what_is_there_of_a_running_one_is_said(open_cons
     section = console.page.get_by_role("region", name=console.text("recordings.verification"))
     expect(section).to_contain_text(console.text("recordings.copy_problem.altered"))
     expect(section).to_contain_text("16")
+
+
+def test_the_receipt_of_a_session_is_shown_and_can_be_kept(open_console: Opener) -> None:
+    console = open_console(size=PHONE, language="zh-CN")
+    console.sign_in("audit", "/sessions/ses_2")
+    console.sees("sessions.receipt_state.received")
+    line = console.page.get_by_label(console.text("sessions.receipt_line"))
+    expect(line).to_have_value('{"device_key_b64":"MCow","v":1}')
+    with console.page.expect_download() as taken:
+        console.button("app.download").click()
+    assert taken.value.suggested_filename == "ses_2.receipt"
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+@pytest.mark.parametrize(("state", "refusal"), [("missing", None), ("refused", "went_back"), ("awaited", None)])
+def test_what_a_device_did_not_confirm_is_said(
+    open_console: Opener,
+    plant: Plant,
+    language: str,
+    state: Literal["missing", "refused", "awaited"],
+    refusal: str | None,
+) -> None:
+    plant.house.receipts["ses_2"] = Receipt(state=state, refusal=refusal)
+    console = open_console(language=language)
+    console.sign_in("zhang", "/sessions/ses_2")
+    console.sees(f"sessions.receipt_state.{state}")
+    if refusal is not None:
+        console.sees(f"sessions.receipt_refusal.{refusal}")
+    expect(console.page.get_by_label(console.text("sessions.receipt_line"))).to_have_count(0)
 
 
 def test_a_plant_admin_sees_the_session_but_no_replay(open_console: Opener) -> None:

@@ -12,6 +12,7 @@ import { may } from '../app/permissions'
 import { useSession } from '../app/session'
 import { useOneSession } from './api'
 import { Cut } from './Cut'
+import { ReceiptLine, ReceiptState } from './Receipt'
 import { Length } from './SessionsPage'
 import { Standing, Watchers } from './Standing'
 
@@ -71,10 +72,12 @@ export default function SessionPage() {
                 ],
                 [t('sessions.blocked'), format.number(session.commands_blocked)],
                 [t('sessions.end'), session.end_reason ? tCode('sessions.end_reason', session.end_reason) : '–'],
+                [t('sessions.receipt'), <ReceiptState key="receipt" session={session} />],
                 [t('sessions.id'), <code key="id">{session.id}</code>],
               ]}
             />
           </div>
+          <ReceiptLine session={session} />
           {session.recording_id && !can(may.replayRecording) ? (
             <p className="muted">{t('sessions.replay_by_auditor')}</p>
           ) : null}

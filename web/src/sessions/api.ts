@@ -26,6 +26,15 @@ export const useOneSession = (id: string | undefined, { live = false } = {}) =>
     refetchInterval: (query) => (query.state.data?.state === 'closed' ? false : (live ? REFRESH_LIVE_SECONDS : REFRESH_SECONDS) * 1000),
   })
 
+/** Its device has a quarter of an hour: until it has spoken, the page looks again. */
+export const useReceipt = (session: Session) =>
+  useQuery({
+    queryKey: [SESSIONS, 'receipt', session.id],
+    queryFn: () => ask(api.GET('/api/v1/sessions/{session_id}/receipt', { params: { path: { session_id: session.id } } })),
+    enabled: session.state === 'closed' && session.recording_id !== null,
+    refetchInterval: (query) => (query.state.data?.state === 'awaited' ? REFRESH_SECONDS * 1000 : false),
+  })
+
 export const cutSession = ({ id, reason }: { id: string; reason: string }) =>
   ask(api.POST('/api/v1/sessions/{session_id}/cut', { params: { path: { session_id: id } }, body: { reason } }))
 
