@@ -12,6 +12,8 @@ from enum import Enum, auto
 from spa_knock.guard.rules import Accepted, Reason
 
 STEP_SECONDS = 0.2
+OPENING_SECONDS = 2.5
+"""How long the opener's answer is waited for: longer than it waits for the kernel, as what it opens must be told."""
 HELD_UP_SECONDS = 1.0
 """So long after its limit the gateway's answer still counts when it is only read then: the guard itself was held up."""
 MAX_UNDER_WAY = 256
@@ -85,7 +87,7 @@ class Handover:
             case Receiver.GATEWAY, "expecting" if now >= step.until + HELD_UP_SECONDS:
                 return self._fail(step)
             case Receiver.GATEWAY, "expecting":
-                step.waits_for, step.until = Receiver.OPENER, now + STEP_SECONDS
+                step.waits_for, step.until = Receiver.OPENER, now + OPENING_SECONDS
                 return Send(Receiver.OPENER, _open(knock))
             case Receiver.OPENER, "done":
                 del self._steps[knock.knock_id]

@@ -52,6 +52,14 @@ def test_a_step_that_takes_too_long_fails_the_knock() -> None:
     assert handover.answered(Receiver.GATEWAY, {"type": "expecting", "knock_id": knock.knock_id}, 0.3) is None
 
 
+def test_an_opening_that_takes_as_long_as_the_kernel_may_is_told() -> None:
+    handover, knock = Handover(), a_knock()
+    handover.begin(knock, at_ms=NOW_MS, now=0.0)
+    handover.answered(Receiver.GATEWAY, {"type": "expecting", "knock_id": knock.knock_id}, 0.1)
+    assert handover.expire(2.1) == []
+    assert isinstance(handover.answered(Receiver.OPENER, {"type": "done", "knock_id": knock.knock_id}, 2.2), Send)
+
+
 def test_an_answer_read_late_opens_only_for_so_long_and_an_opening_is_always_told() -> None:
     for late, opens in ((HELD_UP_SECONDS - 0.01, True), (HELD_UP_SECONDS, False)):
         handover, knock = Handover(), a_knock()
