@@ -327,13 +327,27 @@ def _add_sessions(house: House) -> None:
         bytes=18_211,
         width=80,
         height=24,
+        place="both",
+        copied=m.CopyItem(
+            state="verified",
+            uploaded_bytes=18_211,
+            version="v1",
+            locked_until=stamp(house.now + timedelta(days=180)),
+            verified_at=checked,
+            is_held=True,
+        ),
         verification=m.Verification(state="verified", checked_at=checked),
     )
+    alone: dict[str, object] = {"place": "local", "copied": None}
     unfinished = m.Verification(state="unfinished", checked_at=checked)
     altered = m.Verification(state="altered", checked_at=checked, first_bad=7)
     first = {"id": "rec_1", "session_id": "ses_1", "state": "open", "closed_at": None, "verification": unfinished}
     broken = {"id": "rec_3", "session_id": "ses_3", "state": "broken", "verification": altered}
-    for recording in (sealed, sealed.model_copy(update=first), sealed.model_copy(update=broken)):
+    for recording in (
+        sealed,
+        sealed.model_copy(update={**first, **alone}),
+        sealed.model_copy(update={**broken, **alone}),
+    ):
         house.recordings[recording.id] = recording
 
 

@@ -59,10 +59,7 @@ GUARDS = (
         file="broker/adapters/object_store/archive.py",
         text="        if header is None or header.recording_id != stored.recording_id or report.state not in {wanted, State.SEALED}:\n",
         without="        if header is None:\n",
-        tests=(
-            f"{_ARCHIVE}::test_another_recording_in_its_place_gets_no_receipt",
-            f"{_ARCHIVE}::test_a_copy_that_is_cut_short_gets_no_receipt",
-        ),
+        tests=(f"{_ARCHIVE}::test_another_recording_in_its_place_gets_no_receipt",),
     ),
     Guard(
         promise="a process that was killed goes on with its upload and doubles nothing",
