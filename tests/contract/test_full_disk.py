@@ -147,7 +147,7 @@ async def test_a_recording_at_its_bound_ends_its_session_and_heads_are_told_whil
     around = rig.gateway.sessions.around
     assert around is not None
     object.__setattr__(around, "care", RecordingCare(reserve_bytes=_MIB, most_bytes=_MIB, anchor_seconds=0.1))
-    done = await rig.ssh("plant", "while true; do head -c 4000 /dev/urandom; sleep 0.03; done", data=None, wait=60)
+    done = await rig.ssh("plant", "while head -c 4000 /dev/urandom; do sleep 0.03; done", data=None, wait=60)
     assert done.status == 255
     assert b"has reached its bound" in done.err
     ended = await rig.ended()
