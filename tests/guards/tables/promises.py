@@ -5,7 +5,7 @@ from tests.guards.guard import Guard
 _JUDGE = "tests/unit/broker/policy/test_judge.py"
 _ENOUGH = f"{_JUDGE}::test_one_thing_that_is_not_as_it_should_be_is_enough_to_deny"
 _KNOCK = "tests/unit/spa_knock/guard/test_rules.py"
-_WIRING = "tests/unit/broker/app/test_wiring.py"
+_WIRING = "tests/unit/broker/app/test_reaction_table.py"
 _APPROVING = "tests/unit/broker/access_requests/test_rules.py"
 
 GUARDS = (
@@ -175,7 +175,7 @@ GUARDS = (
     ),
     Guard(
         promise="a knock from another address ends what the device runs from the old one",
-        file="broker/app/wiring.py",
+        file="broker/app/reaction_table.py",
         text="    on(KnockAccepted, follow_knock)\n",
         without="",
         tests=(f"{_WIRING}::test_a_knock_from_another_address_ends_what_runs_from_the_old_one",),

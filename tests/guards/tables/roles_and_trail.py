@@ -6,7 +6,7 @@ _CONFIRMATION = "tests/unit/broker/identities/test_confirmation.py"
 _RULES = "tests/unit/broker/identities/test_rules.py"
 _STORE = "tests/unit/broker/identities/test_store.py"
 _APPROVING = "tests/unit/broker/access_requests/test_service.py"
-_WIRING = "tests/unit/broker/app/test_wiring.py"
+_WIRING = "tests/unit/broker/app/test_reaction_table.py"
 _ROUTES = "tests/unit/broker/app/test_authorisation.py"
 _EMISSIONS = "tests/unit/broker/app/test_audit_emissions.py"
 
@@ -92,14 +92,14 @@ GUARDS = (
     ),
     Guard(
         promise="a target that moves ends its sessions",
-        file="broker/app/wiring.py",
+        file="broker/app/reaction_table.py",
         text="    on(TargetEndpointChanged, leave_target)\n",
         without="",
         tests=(f"{_WIRING}::test_a_target_that_moves_or_gets_another_key_ends_its_sessions_and_closes_the_way",),
     ),
     Guard(
         promise="a retired target loses its sessions, grants and credentials",
-        file="broker/app/wiring.py",
+        file="broker/app/reaction_table.py",
         text="    on(TargetRetired, give_up_target)\n",
         without="",
         tests=(f"{_WIRING}::test_a_retired_target_loses_its_sessions_grants_credential_and_way_and_keeps_its_history",),
@@ -132,14 +132,14 @@ GUARDS = (
     ),
     Guard(
         promise="a replaced credential ends the sessions that use it",
-        file="broker/app/wiring.py",
+        file="broker/app/reaction_table.py",
         text="    on(CredentialPut, drop_credential)\n",
         without="",
         tests=(f"{_WIRING}::test_a_replaced_credential_ends_the_sessions_that_use_it",),
     ),
     Guard(
         promise="a device that signs in from another address loses what runs from the old one",
-        file="broker/app/wiring.py",
+        file="broker/app/reaction_table.py",
         text="    on(SignedIn, follow_device)\n",
         without="",
         tests=(f"{_WIRING}::test_signing_in_from_another_address_ends_what_runs_from_the_old_one",),
