@@ -2,7 +2,7 @@
 
 Holds the API token, S and its certificates in memory, and serves two Unix sockets of the same user: `agent.sock`
 (OpenSSH agent protocol) and `control.sock` (the verbs of `verbs.py`). It writes no log; it ends by itself when nobody
-is signed in.
+is signed in and no session waits for its receipt.
 """
 
 import argparse
@@ -73,12 +73,15 @@ class Server:
                         if key.fileobj is self._stop_reader:
                             return
                         self._accept(*key.data)
+                    self._verbs.look_around()
                     if self._is_unused():
                         return
             finally:
                 self._verbs.close()
 
     def _is_unused(self) -> bool:
+        if self._verbs.confirming.is_waiting:
+            return False
         return self._holder.current() is None and time.monotonic() - self._asked_at >= self._unused_seconds
 
     def _accept(self, listener: LocalListener, handler: Callable[[socket.socket], None]) -> None:
@@ -151,10 +154,12 @@ def main(arguments: list[str] | None = None) -> int:
         home.prepare()
         with locked(home):
             holder = Holder()
-            server = Server(home, Verbs(home, holder), holder)
+            verbs = Verbs(home, holder)
+            server = Server(home, verbs, holder)
             for name in ("SIGTERM", "SIGINT", "SIGHUP"):
                 if (number := getattr(signal, name, None)) is not None:
                     signal.signal(number, lambda *_: server.stop())
+            verbs.confirming.start()
             server.serve()
     except ClientError as error:
         sys.stderr.write(error.one_line() + "\n")

@@ -24,6 +24,7 @@ from spa_knock.client.keys import is_key_locked, key_content, load_device_key
 from spa_knock.client.language import term, tr
 from spa_knock.client.launch import control_link, ensure_agent, is_running, stop_agent
 from spa_knock.client.places import home_dir
+from spa_knock.client.receipt_commands import receipts_app
 from spa_knock.client.summary import (
     exit_of_request,
     request_lines,
@@ -40,6 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.add_typer(receipts_app, name="receipts", help=tr("What this computer and the plant confirmed of sessions."))
 
 Json = Annotated[
     bool, typer.Option("--json", help=tr("Print JSON on standard output; errors as JSON on standard error."))
@@ -354,7 +356,7 @@ def _home() -> Home:
 
 def main() -> None:
     """The `sally` program. Ends the process with the exit code that belongs to what happened."""
-    for command in app.registered_commands:
+    for command in (*app.registered_commands, *receipts_app.registered_commands):
         if command.callback is not None:
             command.help = tr(command.callback.__doc__ or "")
     for stream in (sys.stdout, sys.stderr):

@@ -181,6 +181,14 @@ def shown(at: datetime) -> str:
     return at.astimezone().strftime("%Y-%m-%d %H:%M %z")
 
 
+def shown_ms(at_ms: int) -> str:
+    """Milliseconds of the epoch for people; a number that is no moment stays one."""
+    try:
+        return shown(datetime.fromtimestamp(at_ms / 1000, UTC))
+    except (ValueError, OverflowError, OSError):
+        return str(at_ms)
+
+
 def _of(grants: Sequence[Grant], wanted: Wanted) -> list[Grant]:
     # ssh lower-cases the name that it hands on, so targets are told apart without case here.
     return [

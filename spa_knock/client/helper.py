@@ -59,7 +59,8 @@ def proxy(agent: ControlLink, name: str) -> None:
     number, trace = 0, Trace()
     while True:
         # The agent ends this loop: after the last round it answers with what is likely wrong.
-        knocked = agent.ask("knock", name=name, round=number, errors=sorted(trace.errors))
+        # Our parent is the ssh that gets the connection: when it ends, the agent looks after the session's receipt.
+        knocked = agent.ask("knock", name=name, round=number, errors=sorted(trace.errors), ssh_pid=os.getppid())
         number += 1
         connection = connect_through(knocked, trace)
         if connection is not None:

@@ -28,6 +28,7 @@ def status_data(enrolment: Enrolment, agent: Data, *, ssh_installed: bool) -> di
         "clock_offset_ms": agent.get("clock_offset_ms"),
         "certificates": agent.get("certificates", []) if signed_in else [],
         "ssh_config_installed": ssh_installed,
+        "receipts": agent.get("receipts", {"waiting": False, "trouble": ""}),
     }
 
 
@@ -49,6 +50,8 @@ def status_lines(data: Data) -> list[str]:
         rows.append(("signed in", tr("no (sally login)")))
     installed = data["ssh_config_installed"]
     rows.append(("ssh", tr("set up") if installed else tr("not set up (sally ssh-config --install)")))
+    if trouble := as_object(data["receipts"], "receipts").get("trouble"):
+        rows.append(("receipts", str(trouble)))
     for held in get_objects(data, "certificates"):
         until = shown(moment(get_text(held, "valid_before")))
         target = get_text(held, "target")

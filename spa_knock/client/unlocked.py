@@ -6,25 +6,28 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from spa_knock.client.confirming import Confirmer
 from spa_knock.client.errors import ClientError
 from spa_knock.client.fields import get_bytes, get_day_keys, get_text
 from spa_knock.client.home import Home, KnockState, write_private
 from spa_knock.client.keys import CertificateError, bind_of, check_device_certificate, renewal_is_due
 from spa_knock.client.knocking import Knocker
 from spa_knock.client.language import tr
+from spa_knock.client.receipt_folder import ReceiptFolder
 from spa_knock.client.vendor_link import VendorLink, tls_context_of_key
 
 
 class UnlockedDevice:
     """D in memory, and what works with it."""
 
-    def __init__(self, home: Home, key: Ed25519PrivateKey) -> None:
+    def __init__(self, home: Home, key: Ed25519PrivateKey, receipts: ReceiptFolder) -> None:
         self._home = home
         self._key = key
         site = home.enrolment().site
         self.knocker = Knocker.of_home(home, site, key.sign)
         context = tls_context_of_key(site, home.certificate_path, key, home.path)
         self.link = VendorLink(site, self.knocker, bind_of(key.public_key()), context)
+        self.confirmer = Confirmer(home, receipts, self.link, key)
 
     def take_next_certificate(self) -> None:
         """A renewed certificate is used from a sign-in on: tokens are bound to the one that was shown for them."""

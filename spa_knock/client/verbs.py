@@ -14,6 +14,9 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from spa_knock.client.confirming import Confirming
 from spa_knock.client.errors import ClientError
 from spa_knock.client.fields import (
     FieldError,
@@ -44,10 +47,12 @@ from spa_knock.client.keys import (
 from spa_knock.client.knocking import SSH_DOOR, Knocker
 from spa_knock.client.language import tr
 from spa_knock.client.locked_key import MOST_PASSPHRASE
+from spa_knock.client.receipt_folder import ReceiptFolder
 from spa_knock.client.session import HeldCertificate, Holder, Session
 from spa_knock.client.silence import causes
 from spa_knock.client.site import Site
 from spa_knock.client.ssh_config import write_ssh_files
+from spa_knock.client.ssh_processes import SshProcesses
 from spa_knock.client.unlocked import UnlockedDevice
 from spa_knock.client.vendor_link import Answer, VendorLink, refusal
 
@@ -67,10 +72,13 @@ class Verbs:
     def __init__(self, home: Home, holder: Holder) -> None:
         self._home = home
         self._holder = holder
+        self._receipts = ReceiptFolder(home.path)
+        self._ssh = SshProcesses()
         self._preparing = threading.Lock()
         self._just_failed: tuple[Wanted, float, ClientError] | None = None
         home.enrolment()
-        self._unlocked = None if is_key_locked(home.key_path) else UnlockedDevice(home, load_device_key(home.key_path))
+        self._unlocked = None if is_key_locked(home.key_path) else self._unlocked_with(load_device_key(home.key_path))
+        self.confirming = Confirming(self._receipts, lambda: self._unlocked.confirmer if self._unlocked else None)
         self._verbs: Mapping[str, Callable[[Message], list[dict[str, object]]]] = {
             "status": self._status,
             "login": self._login,
@@ -99,7 +107,13 @@ class Verbs:
         except FieldError as error:
             raise ClientError("refused", tr("Something arrived that cannot be used"), str(error)) from None
 
+    def look_around(self) -> None:
+        """What the agent does about once a second: asks for receipts at once when an ssh has ended."""
+        if self._ssh.take_ended():
+            self.confirming.left()
+
     def close(self) -> None:
+        self.confirming.close()
         self._holder.sign_out()
         if self._unlocked is not None:
             self._unlocked.link.close()
@@ -119,12 +133,15 @@ class Verbs:
     def _link(self) -> VendorLink:
         return self._device.link
 
+    def _unlocked_with(self, key: Ed25519PrivateKey) -> UnlockedDevice:
+        return UnlockedDevice(self._home, key, self._receipts)
+
     def _unlock(self, message: Message) -> list[dict[str, object]]:
         """Holds D in memory from now on; the file stays locked."""
         with self._preparing:
             if self._unlocked is None:
                 passphrase = get_text(message, "passphrase", most=MOST_PASSPHRASE)
-                self._unlocked = UnlockedDevice(self._home, load_device_key(self._home.key_path, passphrase))
+                self._unlocked = self._unlocked_with(load_device_key(self._home.key_path, passphrase))
         return [{"type": "unlocked"}]
 
     def _status(self, _message: Message) -> list[dict[str, object]]:
@@ -135,6 +152,7 @@ class Verbs:
             "home": str(self._home.path),
             "signed_in": session is not None,
             "locked": self._unlocked is None,
+            "receipts": {"waiting": self.confirming.is_waiting, "trouble": self.confirming.trouble},
         }
         if session is not None:
             idle_left = session.used_at + session.idle_seconds - time.monotonic()
@@ -175,6 +193,7 @@ class Verbs:
         self._learn(answer, offset_ms)
         self._keep_site(enrolment, site, username)
         self._holder.sign_in(session)
+        self.confirming.signed_in()
         told = {"type": "signed_in", "person": dict(session.person), "clock_offset_ms": offset_ms, "site": site.name}
         return [{**told, "renewed": self._renew_when_due(session)}]
 
@@ -197,6 +216,9 @@ class Verbs:
         session = self._holder.current()
         told = False
         self._holder.sign_out()
+        if self.confirming.is_waiting:
+            # The agent ends now: a session that is over already gets its receipt first.
+            self.confirming.ask_now()
         if session is not None:
             try:
                 told = self._link.call("POST", "/logout", token=session.token).status < http.HTTPStatus.BAD_REQUEST
@@ -302,6 +324,9 @@ class Verbs:
         if number == _ROUND_OF_SECOND_THOUGHTS:
             held = self._still_open(session, wanted, held)
         approach = rounds[number]
+        self.confirming.knocked(held.grant_id, held.target)
+        if isinstance(ssh_pid := message.get("ssh_pid"), int):
+            self._ssh.watch(ssh_pid)
         knock = self._knocker.knock(SSH_DOOR, approach, bind=session.key.bind, grant=grant_bytes(held.grant_id))
         return [
             {

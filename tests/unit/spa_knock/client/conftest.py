@@ -49,6 +49,7 @@ class RunningAgent:
     home: Home
     holder: Holder
     server: Server
+    verbs: Verbs
 
     def ask(self, kind: str, **fields: object) -> dict[str, object]:
         with ControlLink(self.home.run_path / "control.sock") as link:
@@ -61,12 +62,13 @@ class RunningAgent:
 @pytest.fixture
 def agent(enrolled: Home) -> Iterator[RunningAgent]:
     holder = Holder()
-    server = Server(enrolled, Verbs(enrolled, holder), holder)
+    verbs = Verbs(enrolled, holder)
+    server = Server(enrolled, verbs, holder)
     ready = threading.Event()
     thread = threading.Thread(target=server.serve, args=(ready.set,))
     thread.start()
     assert ready.wait(5)
-    yield RunningAgent(enrolled, holder, server)
+    yield RunningAgent(enrolled, holder, server, verbs)
     server.stop()
     thread.join(10)
     assert not thread.is_alive()

@@ -133,6 +133,10 @@ class FakeSite:
     close_after_answer: bool = False
     targets: int = 1
     ssh_backend: tuple[str, int] | None = None
+    due: list[dict[str, Any]] | None = field(default_factory=list)
+    """What waits for this device's word; None: a site that knows no receipts."""
+    receipts: list[str] = field(default_factory=list)
+    receipt_refusal: tuple[int, str] | None = None
 
     def __post_init__(self) -> None:
         self.root = Ed25519PrivateKey.generate()
@@ -438,6 +442,8 @@ class _Api(http.server.BaseHTTPRequestHandler):
         open_routes = {"/enrol": self._enrol, "/activation": self._activate, "/login": self._login}
         if method == "POST" and path in open_routes:
             return open_routes[path](body)
+        if path.startswith("/receipts") and site.due is not None:
+            return self._receipts(method, body)
         if self.headers.get("Authorization", "").removeprefix("Bearer ") not in site.tokens:
             return problem(401, "not_signed_in", "You are not signed in. Sign in again.")
         match method, path.strip("/").split("/"):
@@ -463,6 +469,16 @@ class _Api(http.server.BaseHTTPRequestHandler):
                 line = site.ssh_certificate(grant_id, body["public_key"])
                 return 201, {"certificate": line, "serial": 1, "valid_before": text(now())}
         return problem(404, "not_found", "There is no such thing.")
+
+    def _receipts(self, method: str, body: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
+        if method == "GET":
+            return 200, {"items": self.site.due}
+        self.site.receipts.append(body["receipt"])
+        if self.site.receipt_refusal is not None:
+            status, code = self.site.receipt_refusal
+            return problem(status, code, "The receipt is not taken.")
+        signed = json.loads(body["receipt"])["receipt"]
+        return 201, {"session_id": signed["session_id"], "state": "refused" if signed["refusal"] else "received"}
 
     def _enrol(self, body: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
         if body["code"] != self.site.invite_code:

@@ -135,6 +135,22 @@ def test_an_agent_that_nobody_uses_ends_by_itself(enrolled: Home) -> None:
     assert list(enrolled.run_path.iterdir()) == []
 
 
+def test_an_agent_stays_while_a_session_waits_for_its_receipt(enrolled: Home) -> None:
+    holder = Holder()
+    verbs = Verbs(enrolled, holder)
+    verbs.confirming.knocked("grt_1", "plc3")
+    server = Server(enrolled, verbs, holder, unused_seconds=0.0)
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    thread.join(1.5)
+    assert thread.is_alive()
+    verbs.confirming.ask_now()  # the site does not say that anything runs, but a session may still begin
+    assert verbs.confirming.is_waiting
+    server.stop()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
 def test_a_second_agent_is_refused(
     enrolled: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

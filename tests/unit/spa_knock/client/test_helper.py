@@ -12,11 +12,14 @@ import asyncssh
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from spa_knock.client import helper
+from spa_knock.client import confirming, helper
 from spa_knock.client.errors import ClientError
 from spa_knock.client.ssh_config import install, write_ssh_files
+from spa_knock.wire.receipt import read
 from tests.unit.spa_knock.client.conftest import RunningAgent
 from tests.unit.spa_knock.client.fake_site import HOST_ALIAS, FakeSite, unanswered_port
+from tests.unit.spa_knock.client.test_confirming import wait_for
+from tests.unit.spa_knock.client.test_receipts import ended, item
 
 
 @pytest.fixture
@@ -93,6 +96,23 @@ def test_the_first_ssh_after_login_and_approval_works(ssh_site: FakeSite, agent:
     assert second.stdout == "sallyport ran date\n"
     assert sum("ssh-certificate" in call for call in ssh_site.calls) == 1
     assert not [path for path in agent.home.path.rglob("*") if b"OPENSSH PRIVATE KEY" in _content(path)]
+
+
+def test_when_ssh_has_ended_its_receipt_is_sent_without_waiting_for_the_next_round(
+    ssh_site: FakeSite, agent: RunningAgent, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So far off that nothing but ssh's end can be the reason.
+    monkeypatch.setattr(confirming, "FIRST_SECONDS", 3600.0)
+    monkeypatch.setattr(confirming, "INTERVAL_SECONDS", 3600.0)
+    agent.verbs.confirming.start()
+    agent.login()
+    grant_id = ssh_site.approve()
+    assert ssh(config, "plc3.plant", "uptime").returncode == 7
+    enrolment = agent.home.enrolment()
+    ours = {"site": enrolment.site.audience.hex(), "device_id": enrolment.device_id}
+    ssh_site.due = [item(ended(**ours, target="plc3", grant_id=grant_id))]
+    wait_for(lambda: bool(ssh_site.receipts))
+    assert read(ssh_site.receipts[0].encode()).receipt.refusal == ""
 
 
 def test_ssh_refuses_a_site_whose_host_authority_is_another(

@@ -46,6 +46,12 @@ def test_after_login_person_and_open_targets_are_shown(enrolled: Home) -> None:
     assert "\x1b" not in text
 
 
+def test_why_receipts_wait_is_shown(enrolled: Home) -> None:
+    agent: dict[str, object] = {"signed_in": False, "receipts": {"waiting": True, "trouble": "No space left"}}
+    lines = status_lines(status_data(enrolled.enrolment(), agent, ssh_installed=True))
+    assert "receipts    No space left" in lines
+
+
 def test_lists_are_tables_or_a_word() -> None:
     assert target_lines({"items": []}) == ["No targets."]
     assert request_table({"items": []}) == ["No requests."]

@@ -2,6 +2,8 @@
 
 import base64
 import datetime as dt
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -15,10 +17,13 @@ from spa_knock.client.grants import grant_bytes
 from spa_knock.client.home import Home
 from spa_knock.client.invite import parse_invite
 from spa_knock.client.keys import load_device_key
+from spa_knock.client.receipt_folder import ReceiptFolder
 from spa_knock.client.session import Holder
 from spa_knock.client.verbs import PART_BYTES
+from spa_knock.wire.receipt import read
 from tests.unit.spa_knock.client.conftest import RunningAgent
 from tests.unit.spa_knock.client.fake_site import HOST_ALIAS, FakeSite
+from tests.unit.spa_knock.client.test_receipts import ended, item
 
 
 def refusal_of(agent: RunningAgent, kind: str, **fields: object) -> ClientError:
@@ -270,3 +275,65 @@ def test_a_locked_device_does_nothing_until_it_is_unlocked_and_never_lies_open_o
         assert not path.is_file() or key.private_bytes_raw() not in path.read_bytes()
     assert not list(home.path.glob(".tls-*"))
     agent_verbs.close()
+
+
+def test_a_knock_for_ssh_notes_what_its_receipt_may_be_for(site: FakeSite, agent: RunningAgent) -> None:
+    grant_id = site.approve()
+    agent.login()
+    agent.ask("knock", name="plc3.plant", round=0)
+    asked = ReceiptFolder(agent.home.path).notes().asked
+    assert {one: note.target for one, note in asked.items()} == {grant_id: "plc3"}
+
+
+def test_signing_out_first_confirms_what_is_over(site: FakeSite, agent: RunningAgent) -> None:
+    grant_id = site.approve()
+    agent.login()
+    agent.ask("knock", name="plc3.plant", round=0)
+    enrolment = agent.home.enrolment()
+    ours = {"site": enrolment.site.audience.hex(), "device_id": enrolment.device_id}
+    site.due = [item(ended(**ours, target="plc3", grant_id=grant_id))]
+    assert agent.ask("logout")["was_signed_in"] is True
+    (line,) = site.receipts
+    assert read(line.encode()).receipt.refusal == ""
+
+
+def test_a_note_that_cannot_be_kept_disturbs_no_connection_and_is_told(site: FakeSite, agent: RunningAgent) -> None:
+    grant_id = site.approve()
+    agent.login()
+    folder = ReceiptFolder(agent.home.path)
+    folder.note(lambda notes: notes.asking("grt_before", "plc1", 1))
+    (folder.path / "watched.json").write_text("no JSON")
+    assert agent.ask("knock", name="plc3.plant", round=0)["type"] == "knocked"
+    told = agent.ask("status")["receipts"]
+    assert isinstance(told, dict)
+    assert "watched.json cannot be used" in told["trouble"]
+    # It was remembered all the same: once the file is gone, the session gets its receipt.
+    (folder.path / "watched.json").unlink()
+    enrolment = agent.home.enrolment()
+    ours = {"site": enrolment.site.audience.hex(), "device_id": enrolment.device_id}
+    site.due = [item(ended(**ours, target="plc3", grant_id=grant_id))]
+    agent.verbs.confirming.ask_now()
+    assert read(site.receipts[0].encode()).receipt.refusal == ""
+    assert agent.ask("status")["receipts"] == {"waiting": True, "trouble": ""}
+
+
+def test_an_end_of_ssh_is_noticed_when_the_agent_looks_around(site: FakeSite, agent: RunningAgent) -> None:
+    site.approve()
+    agent.login()
+    ssh = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    agent.ask("knock", name="plc3.plant", round=0, ssh_pid=ssh.pid)
+    left: list[bool] = []
+    agent.verbs.confirming.left = lambda: left.append(True)  # type: ignore[method-assign]
+    agent.verbs.look_around()
+    assert left == []
+    ssh.communicate(b"\n", timeout=20)
+    wait_for(lambda: left == [True])
+    agent.verbs.look_around()
+    assert left == [True]
+
+
+@pytest.mark.parametrize("ssh_pid", ["7", -1, 0, None, 2**63 - 1])
+def test_a_process_number_that_is_none_disturbs_no_knock(site: FakeSite, agent: RunningAgent, ssh_pid: object) -> None:
+    site.approve()
+    agent.login()
+    assert agent.ask("knock", name="plc3.plant", round=0, ssh_pid=ssh_pid)["type"] == "knocked"
