@@ -1,6 +1,6 @@
 """Copies recordings to the store of objects while they grow, and lets their files go after the copy was verified.
 
-One thread of control asks the archive, step by step; sessions never wait for it. What fails leaves the file where it
+Two threads of control ask the archive, step by step; sessions never wait for them. What fails leaves the file where it
 is, is told to the trail once, and is tried again later and later.
 """
 
@@ -92,17 +92,23 @@ class Copying:
         self._workers, self._send = workers, send
 
     def run(self, stop: threading.Event) -> None:
-        """Work until told to stop; a fault of one step ends nothing."""
+        """Work until told to stop; copies are read back in a thread beside, so that nothing waits for a large one."""
+        reading = threading.Thread(target=self._work, args=(stop, self.read_back), name="reading-back", daemon=True)
+        reading.start()
+        self._work(stop, self.step)
+
+    @staticmethod
+    def _work(stop: threading.Event, step: Callable[[], bool]) -> None:
         while not stop.is_set():
             try:
-                is_busy = self.step()
+                is_busy = step()
             except Exception:  # noqa: BLE001 - one bad step must not end the copying of all recordings
                 _log.exception("copying_step_failed")
                 is_busy = False
             stop.wait(0 if is_busy else _IDLE_SECONDS)
 
     def step(self) -> bool:
-        """Everything that is due, a part of each recording at most; whether more is due at once."""
+        """Everything that is due but reading back, a part of each recording at most; whether more is due at once."""
         now = self._clock.now()
         if self._try_at is not None and now < self._try_at:
             return False
@@ -113,12 +119,21 @@ class Copying:
             self._hold(now)
             self._remove(now)
             is_busy = self._grow(now)
-            self._verify(now)
         except StoreError as error:
             self._store_failed(error, now)
             return False
         self._release(now)
         return is_busy
+
+    def read_back(self) -> bool:
+        """Have copies verified that were not yet; nothing while the store cannot be used."""
+        if self._problem is None:
+            now = self._clock.now()
+            try:
+                self._verify(now)
+            except StoreError as error:
+                self._store_failed(error, now)
+        return False
 
     def state(self) -> StoreState:
         """How the store is, and the copies."""
@@ -229,6 +244,8 @@ class Copying:
     def _verified(self, recording: Recording, copy: Copy, receipt: Receipt, line: bytes) -> None:
         with self._database.unit_of_work() as unit:
             row = _row(unit, recording.id)
+            if row.state is not CopyState.STORED or row.version != receipt.version or row.removed_at is not None:
+                return  # destroyed meanwhile
             row.receipt, row.verified_at = line, self._clock.now()
             row.locked_until = datetime.fromtimestamp(receipt.locked_until_ms / 1000, UTC)
             row.problem, row.failures, row.try_at = None, 0, None

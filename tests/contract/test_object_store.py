@@ -72,7 +72,7 @@ class StoredSite:
         with self.site.house.database.reading() as session:
             return copy_store.copies(session, [recording_id]).get(recording_id)
 
-    def until_state(self, recording_id: str, state: CopyState, seconds: float = 60) -> Copy:
+    def until_state(self, recording_id: str, state: CopyState, seconds: float = 180) -> Copy:
         self.site.until(lambda: (one := self.copy(recording_id)) is not None and one.state is state, seconds)
         found = self.copy(recording_id)
         assert found is not None
@@ -153,17 +153,17 @@ def test_parts_go_up_while_a_session_runs_and_its_file_goes_when_the_copy_was_ve
         site = stored.site
         grant = site.grant(site.target("plc", port, host_key, login_key))
         with site.terminal(grant) as terminal:
-            terminal.type(b"head -c 10000000 /dev/urandom | base64 -w 100; echo FIN''ISHED\n")
-            terminal.see(b"FINISHED", 90)
+            terminal.type(b"head -c 9000000 /dev/urandom | base64 -w 100; echo FIN''ISHED\n")
+            terminal.see(b"FINISHED", 240)
             recording_id = newest(site)
             path = site.layout.recordings / f"{recording_id}.sallyrec"
-            site.until(lambda: stored.parts() >= 1, 60)
+            site.until(lambda: stored.parts() >= 1, 120)
             stored.kill()
             terminal.type(b"echo the store is a''way; head -c 9000000 /dev/urandom | base64 -w 100; echo AGA''IN\n")
             terminal.see(b"the store is away")
-            terminal.see(b"AGAIN", 90)
+            terminal.see(b"AGAIN", 240)
             stored.start()
-            site.until(lambda: stored.parts() >= 2, 60)
+            site.until(lambda: stored.parts() >= 2, 120)
             terminal.type(b"exit\n")
             terminal.end()
         copy = stored.until_state(recording_id, CopyState.RELEASED)
@@ -248,8 +248,8 @@ def test_a_session_does_not_notice_that_the_store_is_away_and_is_copied_when_it_
         server.kill()
         try:
             with site.terminal(grant) as terminal:
-                terminal.type(b"head -c 12000000 /dev/urandom | base64 -w 100; echo FIN''ISHED\n")
-                terminal.see(b"FINISHED", 90)
+                terminal.type(b"head -c 9000000 /dev/urandom | base64 -w 100; echo FIN''ISHED\n")
+                terminal.see(b"FINISHED", 240)
                 recording_id = newest(site)
                 terminal.type(b"exit\n")
                 terminal.end()
@@ -259,7 +259,7 @@ def test_a_session_does_not_notice_that_the_store_is_away_and_is_copied_when_it_
             assert site.house.recordings.details(recording_id).place is Place.LOCAL
         finally:
             server.start()
-        stored.until_state(recording_id, CopyState.VERIFIED, 120)
+        stored.until_state(recording_id, CopyState.VERIFIED)
         details = site.house.recordings.details(recording_id)
         assert (details.place, details.verification.finding) == (Place.BOTH, Finding.VERIFIED)
         assert (site.layout.recordings / f"{recording_id}.sallyrec").exists()

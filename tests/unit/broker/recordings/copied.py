@@ -44,6 +44,7 @@ class Copied:
     def steps(self, count: int = 6) -> None:
         for _ in range(count):
             self.copying.step()
+            self.copying.read_back()
 
     def move(self, by: timedelta) -> None:
         self.plant.world.clock.move(by)

@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import text
 
 from broker.adapters.object_store.archive import Facts
+from broker.adapters.object_store.client import ArchiveClient, Expected
 from broker.recordings.copy_model import CopyState, Place
 from broker.recordings.copying import MOST_OBJECTS
 from broker.recordings.model import Finding
@@ -319,6 +320,33 @@ def test_an_object_that_its_lock_still_keeps_stays_and_is_tried_until_it_goes(si
     assert site.rig.bucket.objects == []
 
 
+def test_a_recording_that_was_destroyed_while_its_copy_was_read_back_stays_destroyed(
+    site: Copied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = site.archive.recorded()
+    site.copying.step()
+    while site.copying.step():
+        pass
+    assert site.copy(recorded.recording_id).state is CopyState.STORED
+    site.move(timedelta(days=200))
+    real = type(site.client).verify
+
+    def destroyed_meanwhile(client: ArchiveClient, stored: Stored, expected: Expected) -> bytes:
+        line = real(client, stored, expected)
+        purge_id, reviewed = site.archive.asked([recorded.recording_id])
+        site.archive.purging.confirm_purge(site.archive.auditor.id, purge_id, reviewed)
+        site.rig.bucket.objects[0].retention = None
+        site.copying.step()
+        return line
+
+    monkeypatch.setattr(type(site.client), "verify", destroyed_meanwhile)
+    site.copying.read_back()
+    assert site.rig.bucket.objects == []
+    assert site.told("recordings.copy.removed")
+    assert not site.told("recordings.copy.verified")
+    assert site.plant.recordings.details(recorded.recording_id).place is Place.GONE
+
+
 def test_the_database_lets_no_file_go_without_a_receipt_and_no_receipt_change(site: Copied) -> None:
     recorded = site.archive.recorded()
     database = site.plant.world.database
@@ -350,9 +378,9 @@ def test_the_thread_works_until_it_is_told_to_stop_whatever_a_step_does(site: Co
         steps += 1
         if steps == 1:
             raise RuntimeError("a fault")
-        if steps == 8:
-            stop.set()
         real()
+        if site.told("recordings.copy.verified"):
+            stop.set()
         return True
 
     site.copying.step = step  # type: ignore[method-assign]
