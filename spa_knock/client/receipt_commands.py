@@ -21,6 +21,7 @@ from spa_knock.client.keys import CertificateError, first_certificate
 from spa_knock.client.language import term, tr
 from spa_knock.client.places import home_dir
 from spa_knock.client.receipt_folder import ReceiptFolder
+from spa_knock.client.receipts import Watched, watch
 from spa_knock.wire.errors import ReceiptError
 from spa_knock.wire.receipt import LINE_BYTES, Signed, read
 
@@ -65,7 +66,10 @@ def verify_receipts(
     if recordings:
         receipts = [one for one in receipts if one[1].receipt.recording_id in recordings]
         _refuse_unknown(recordings, {one[1].receipt.recording_id for one in receipts})
-    judged = [_judge(path, signed, trusted, recordings) for path, signed in receipts]
+    sessions = folder.notes().sessions
+    judged = [
+        _judge(path, signed, trusted, recordings, sessions.get(signed.receipt.session_id)) for path, signed in receipts
+    ]
     items = [{**_facts(one.signed), "file": str(one.path), "good": not one.wrong, "found": one.said} for one in judged]
     talk.show({"items": items}, _verify_lines, as_json=as_json)
     if any(one.wrong for one in judged):
@@ -80,7 +84,10 @@ class _Judged:
     said: str
 
 
-def _judge(path: Path, signed: Signed, trusted: frozenset[bytes], recordings: Mapping[str, Path]) -> _Judged:
+def _judge(
+    path: Path, signed: Signed, trusted: frozenset[bytes], recordings: Mapping[str, Path], told: Watched | None
+) -> _Judged:
+    """`told`: what the plant told of the session while it ran, as far as it is still known here."""
     receipt = signed.receipt
     if signed.device_key not in trusted:
         fingerprint = hashlib.sha256(signed.device_key).hexdigest()
@@ -94,6 +101,9 @@ def _judge(path: Path, signed: Signed, trusted: frozenset[bytes], recordings: Ma
         head = receipt.head_facts()
         if head is None:
             return _Judged(path, signed, True, tr("the receipt names no head to look for"))
+        if told is not None and (trouble := watch(told, receipt, told.told_at_ms).trouble):
+            said = tr("it contradicts what the plant told while the session ran: {why}", why=term(trouble))
+            return _Judged(path, signed, True, said)
         recording = recordings.get(receipt.recording_id)
         if recording is None:
             said = tr("the signatures are good; the recording ends at frame {frames}", frames=head.frames)

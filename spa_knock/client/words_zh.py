@@ -367,6 +367,7 @@ SENTENCES: Mapping[str, str] = {
     "the recording is not the one that was confirmed: {why}": "录像不是当时确认的那一份：{why}",
     "the recording holds exactly this history, up to frame {frames}": "录像恰好包含这段历史，到第 {frames} 帧为止",
     "its device's key did not sign it": "不是由其设备的密钥签名的",
+    "it contradicts what the plant told while the session ran: {why}": "与会话进行时工厂所示的内容矛盾：{why}",
     "it is not a receipt": "它不是回执",
     "it holds no public key and no certificate": "其中既没有公钥也没有证书",
     "Nothing was verified": "没有核验任何内容",

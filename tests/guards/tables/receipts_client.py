@@ -136,4 +136,11 @@ GUARDS = (
         without='            return read_private(path).rstrip(b"\\n")\n',
         tests=(f"{_CONFIRMING}::test_a_kept_receipt_that_was_altered_is_never_sent",),
     ),
+    Guard(
+        promise="a kept receipt is held against what was told while its session ran",
+        file="spa_knock/client/receipt_commands.py",
+        text="        if told is not None and (trouble := watch(told, receipt, told.told_at_ms).trouble):\n",
+        without="        if told is not None and (trouble := told.recording_id[:0]):\n",
+        tests=(f"{_COMMANDS}::test_a_receipt_that_contradicts_what_was_told_while_its_session_ran_is_exposed",),
+    ),
 )

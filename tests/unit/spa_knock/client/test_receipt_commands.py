@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,10 @@ from spa_knock.client import cli
 from spa_knock.client.errors import Exit
 from spa_knock.client.receipt_folder import ReceiptFolder
 from spa_knock.client.receipts import Watched
+from spa_knock.wire.receipt import Receipt
 from tests.unit.spa_knock.client.test_container import receipt_of
-from tests.unit.spa_knock.wire.receipts import DEVICE_KEY, a_receipt, signed, spki
+from tests.unit.spa_knock.client.test_receipts import running, seen
+from tests.unit.spa_knock.wire.receipts import COUNTS, DEVICE_KEY, a_receipt, signed, spki
 
 
 @dataclass
@@ -84,6 +86,33 @@ def test_kept_receipts_are_verified_without_any_recording(sally: Run, folder: Re
     done = sally("verify")
     assert done.code == Exit.OK
     assert "ok      ses_1  press-01  the signatures are good; the recording ends at frame 40" in done.out
+
+
+def test_a_receipt_that_agrees_with_what_was_told_while_its_session_ran_is_good(
+    sally: Run, folder: ReceiptFolder
+) -> None:
+    folder.keep(signed(a_receipt()))
+    folder.note(lambda notes: notes.watching("ses_1", seen(running())))
+    assert sally("verify").code == Exit.OK
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        (running(header_sha256="12" * 32), "head_not_signed"),
+        (running(recording_id="rec_2"), "other_recording"),
+        (running(replace(COUNTS, batches=8, frames=41)), "went_back"),
+        (running(replace(COUNTS, chain_sha256=b"\x44" * 32)), "went_back"),
+    ],
+)
+def test_a_receipt_that_contradicts_what_was_told_while_its_session_ran_is_exposed(
+    sally: Run, folder: ReceiptFolder, told: Receipt, why: str
+) -> None:
+    folder.keep(signed(a_receipt()))
+    folder.note(lambda notes: notes.watching("ses_1", seen(told)))
+    done = sally("verify")
+    assert done.code == Exit.FAILED
+    assert f"it contradicts what the plant told while the session ran: {why}" in done.out
 
 
 def test_the_recording_that_was_confirmed_is_found_so(sally: Run, folder: ReceiptFolder, sample: Sample) -> None:
