@@ -127,6 +127,15 @@ def archive_of(house: House) -> Archive:
     return house.archive
 
 
+def waiting_purge(house: House) -> str:
+    """The id of a purge of two old recordings that waits for an auditor; the second has been held since."""
+    purge = ask_purge(
+        Ask(recording_ids=["rec_4", "rec_5"], reason="磁盘将满：去年冬天的录像"), house, house.people["root"]
+    )
+    place_hold("rec_5", m.Reason(reason="Accident of line 3 三号线事故"), house, house.people["audit"])
+    return purge.id
+
+
 def _named(person: m.PersonItem) -> m.Named:
     return m.Named(id=person.id, display_name=person.display_name)
 

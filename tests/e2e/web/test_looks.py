@@ -11,6 +11,7 @@ from playwright.sync_api import Page
 
 from tests.e2e.web.conftest import DESKTOP, PHONE, ROOT, Opener, Plant
 from tests.e2e.web.fake_house import ACTIVATION
+from tests.e2e.web.fake_retention import waiting_purge
 
 pytestmark = pytest.mark.browser
 PAGES = [
@@ -26,6 +27,8 @@ PAGES = [
     ("audit", "/sessions/ses_2", "session"),
     ("audit", "/recordings/rec_2", "replay"),
     ("audit", "/retention", "retention"),
+    ("audit", "/retention/purges/{purge}", "purge"),
+    ("audit", "/retention/recordings/rec_5", "held"),
     ("audit", "/audit", "audit"),
     ("audit", "/health", "health"),
     ("root", "/people", "people"),
@@ -48,7 +51,9 @@ def test_pages_are_readable(
     last: str | None = None
     console = open_console(size=size, language=language, dark=dark)
     plant.house.open_steps = {"device": "waiting", "session": "open", "replay": "open"}
-    for username, path, name in PAGES:
+    purge = waiting_purge(plant.house)
+    for username, pattern, name in PAGES:
+        path = pattern.replace("{purge}", purge)
         if username is None or username == last:
             console.go(path)
         else:

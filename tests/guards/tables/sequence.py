@@ -114,6 +114,13 @@ GUARDS = (
         tests=(f"{_SEQUENCE}::test_what_is_done_to_a_spool_that_waits_is_found",),
     ),
     Guard(
+        promise="nothing is taken over under the name of a boot that signs",
+        file="broker/sessions/sequence.py",
+        text=" and (_known(unit.session, worker, old_boot_id) is None)\n",
+        without="\n",
+        tests=(f"{_SEQUENCE}::test_nothing_is_taken_over_under_the_name_of_a_start_that_signs",),
+    ),
+    Guard(
         promise="a spool that is changed under the gateway is written anew and told",
         file="broker/gateway/spool.py",
         text="            if not self._is_as_left():\n",

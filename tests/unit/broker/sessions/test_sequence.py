@@ -127,7 +127,7 @@ def _swapped(lines: list[bytes]) -> list[bytes]:
 
 
 def _added(lines: list[bytes]) -> list[bytes]:
-    old = {"boot_id": "b1", "seq": 9, "message": {"type": "report", "session_id": None, "events": []}}
+    old = {"boot_id": "older", "seq": 9, "message": {"type": "report", "session_id": None, "events": []}}
     return [*lines, json.dumps(old).encode() + b"\n"]
 
 
@@ -334,6 +334,15 @@ def test_an_upgrade_loses_nothing_and_counts_nothing_twice(machine: Machine) -> 
     assert machine.heard() == [1, 2, 3, 4]
     assert machine.alarms() == []
     again.close()
+
+
+def test_nothing_is_taken_over_under_the_name_of_a_start_that_signs(machine: Machine) -> None:
+    spool = machine.start("b1")
+    machine.deliver(spool)
+    inner = {"type": "report", "session_id": None, "events": []}
+    spool.add({"type": "adopted", "boot_id": "b1", "seq": 9, "message": inner})
+    assert machine.deliver(spool) == ["adopted_late"]
+    spool.close()
 
 
 def test_a_database_from_a_backup_hears_on_and_alarms(machine: Machine) -> None:
