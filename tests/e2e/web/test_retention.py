@@ -110,6 +110,12 @@ def test_a_hold_placed_while_the_list_is_reviewed_keeps_all_of_it(open_console: 
     auditor.sees("recordings.problem.purge_on_hold", id="rec_5")
     assert archive_of(plant.house).destroyed == {}
     auditor.sees("recordings.purge_is_barred", count=1)
+    barred = (
+        _panel(auditor, "recordings.list")
+        .get_by_role("row")
+        .filter(has_text=auditor.text("recordings.keeping.on_hold"))
+    )
+    expect(barred).to_have_count(1)
     expect(auditor.button("recordings.confirm")).to_be_disabled()
     auditor.button("recordings.decline").click()
     _say_why(auditor, auditor.text("recordings.decline"), "rec_5 is held")

@@ -16,8 +16,9 @@ const TONES: Record<string, Tone> = { kept: 'good', on_hold: 'live', asked: 'wai
 /** The one word that matters most for a recording's future. */
 export function keepingOf(kept: Kept): string {
   if (kept.destroyed) return 'destroyed'
-  if (kept.waits_in) return 'asked'
+  // Of a purge it must show which recording bars it.
   if (kept.holds.some((hold) => !hold.lifted_at)) return 'on_hold'
+  if (kept.waits_in) return 'asked'
   if (kept.barrier === 'open') return 'open'
   return kept.barrier === null ? 'over' : 'kept'
 }
