@@ -20,6 +20,7 @@ from broker.app import (
     host_knock,
     keys,
     knock_commands,
+    receipt_commands,
     retention_commands,
     settings,
     units,
@@ -34,6 +35,7 @@ audit_app = typer.Typer(no_args_is_help=True, help="Read the audit trail.")
 recordings_app = typer.Typer(no_args_is_help=True, help="Read recordings of sessions.")
 app.add_typer(audit_app, name="audit")
 recordings_app.add_typer(retention_commands.app)
+recordings_app.add_typer(receipt_commands.app)
 app.add_typer(recordings_app, name="recordings")
 app.add_typer(boundary_commands.app, name="boundary")
 app.add_typer(knock_commands.app, name="knock")
