@@ -28,10 +28,7 @@ class Processes:
     def pid(self, name: str) -> int | None:
         """The process of this name that runs now, if one does."""
         for pid in _children(self.supervisor):
-            status = _status(pid)
-            if status.get("State", "Z").startswith("Z"):
-                continue
-            if status["Uid"].split()[0] == str(USERS[name]):
+            if is_running(pid) and _status(pid).get("Uid", "").split()[:1] == [str(USERS[name])]:
                 return pid
         return None
 
@@ -44,13 +41,13 @@ class Processes:
         pid = self.pid(name)
         if pid is None:
             raise LabError(f"the site has no process {name}")
-        os.kill(pid, signal.SIGKILL)
-        deadline = time.monotonic() + _SECONDS
-        while self.pid(name) == pid:
-            if time.monotonic() > deadline:
-                raise LabError(f"{name} (pid {pid}) does not end")
-            time.sleep(0.01)
+        kill_hard(pid)
         return pid
+
+    def pids(self) -> dict[str, int]:
+        """Those of the four that run now, by name: who loses their supervisor is found by it no more."""
+        found = {name: self.pid(name) for name in USERS}
+        return {name: pid for name, pid in found.items() if pid is not None}
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -75,6 +72,25 @@ class Processes:
             if time.monotonic() > deadline:
                 raise LabError(f"{name} was not started again")
             time.sleep(0.02)
+
+
+def kill_hard(pid: int) -> None:
+    """End a process with SIGKILL, as a crash would, and wait until it is gone or only its parent's to bury.
+
+    Raises:
+        LabError: it does not go.
+    """
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + _SECONDS
+    while is_running(pid):
+        if time.monotonic() > deadline:
+            raise LabError(f"process {pid} does not end")
+        time.sleep(0.01)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process lives; one that is dead and not yet buried does not."""
+    return not _status(pid).get("State", "Z").startswith("Z")
 
 
 def _children(pid: int) -> list[int]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import secrets
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from deploy.demo import boundary
@@ -20,7 +24,7 @@ from deploy.demo.lab import (
 )
 from deploy.demo.people import ADMIN, CAST, KELLER, LIN, SUN, People, Person
 from deploy.demo.plant_api import Console, PlantApiError, PlantSession, text_of
-from deploy.demo.processes import USERS, Processes
+from deploy.demo.processes import USERS, Processes, kill_hard
 from deploy.demo.target import HOSTNAME, Target
 from deploy.demo.workstation import PROGRAMS
 
@@ -171,6 +175,43 @@ class Site:
             raise LabError(f"the site does not run; its last words:\n{self.last_words()}")
         return Processes(self._process.pid)
 
+    def start_again(self) -> float:
+        """Start the site after its supervisor died, as after a crash; returns the seconds until all are ready.
+
+        What the supervisor left behind goes first: a service manager's control group would take it along.
+
+        Raises:
+            LabError: what was left does not end, or the site does not come up.
+        """
+        if self._process is not None:
+            self._process.wait(_STOP_SECONDS)
+        namespace = self._lab.name(BROKER)
+        for pid in subprocess.check_output(["ip", "netns", "pids", namespace], text=True).split():
+            with suppress(ProcessLookupError):
+                kill_hard(int(pid))
+        return self.start()
+
+    @contextmanager
+    def changed(self, section: str, **values: object) -> Iterator[None]:
+        """Run the control plane with other settings meanwhile; it is started again for it, and once more afterwards.
+
+        Raises:
+            LabError: it does not come back.
+        """
+        before = self.config.read_text(encoding="utf-8")
+        set_up(self.config, section, **values)
+        self._restart_control()
+        try:
+            yield
+        finally:
+            self.config.write_text(before, encoding="utf-8")
+            self._restart_control()
+
+    def _restart_control(self) -> None:
+        self.processes.await_new("control", 0)
+        self.processes.await_new("control", self.processes.kill("control"))
+        self.await_ready()
+
     def await_ready(self) -> None:
         """Wait until every part answers again, as the console's own readiness tells.
 
@@ -299,6 +340,16 @@ def _keep_token(path: Path, token: str) -> Path:
         file.write(token + "\n")
     os.chown(path, USERS["control"], USERS["control"])
     return path
+
+
+def set_up(config: Path, section: str, **values: object) -> None:
+    """Put settings into a site's file; a section that is there gets them first."""
+    lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
+    text = config.read_text(encoding="utf-8")
+    text = re.sub("".join(rf"^{name} = .*\n|" for name in values) + r"(?!)", "", text, flags=re.MULTILINE)
+    head = f"[{section}]\n"
+    text = text.replace(head, head + lines) if head in text else f"{text}\n{head}{lines}"
+    config.write_text(text, encoding="utf-8")
 
 
 def _receive(ready: socket.socket) -> bytes:

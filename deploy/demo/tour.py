@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deploy.demo.chapters import (
     cut,
+    duties,
     enclosed,
     faults,
     live,
@@ -28,6 +29,8 @@ STEPS = (
     ("Stock tools", tools.stock_tools),
     ("Live", live.live),
     ("Control restarts", restart.control_restarts),
+    ("Watched duty", duties.must_be_watched),
+    ("Left alone", duties.control_stays_away),
     ("Enclosed", enclosed.enclosed),
     ("Cut", cut.cut),
     ("Ended by itself", cut.ended_by_itself),
@@ -36,6 +39,8 @@ STEPS = (
     ("Shipped", shipped.shipped),
     ("PostgreSQL", on_postgres.on_postgres),
     ("Faults", faults.faults),
+    ("Supervisor", faults.supervisor_dies),
+    ("Missing report", faults.report_is_missing),
 )
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -20,6 +23,7 @@ class Watch:
 
     def __init__(self, session: PlantSession, session_id: str) -> None:
         self._answer = session.stream(f"/sessions/{session_id}/watch?after=0")
+        self._connection = socket.socket(fileno=os.dup(self._answer.fileno()))
         self._seen = bytearray()
         self._numbers: list[int] = []
         self._is_live = threading.Event()
@@ -31,6 +35,9 @@ class Watch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        # A reader that waits for more holds the answer: only the end of its connection wakes it.
+        with suppress(OSError), self._connection:
+            self._connection.shutdown(socket.SHUT_RDWR)
         self._answer.close()
         self._thread.join(_SECONDS)
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from deploy.demo import acts, newcomer, wires
 from deploy.demo.acts import NAME
+from deploy.demo.chapters import claims, moved
 from deploy.demo.people import ADMIN, KELLER, LIN, ZHAO, Person
 from deploy.demo.plant_api import Json, PlantSession, text_of
 from deploy.demo.scan import scan_from_vendor
@@ -38,8 +39,8 @@ def _cut_at_the_console(stage: Stage, keller: Person) -> None:
     stage.prove(
         f"{zhao.role.display_name} cuts it in the console, and the engineer reads why", holds=bool(read), found=read
     )
-    stage.say(f"the engineer reads: {_last_words(shell)}")
-    _legs_are_dead(stage)
+    stage.say(f"the engineer reads: {claims.last_words(shell)}")
+    claims.legs_are_dead(stage)
     record = acts.closed_session(stage, session_id)
     grant_id = text_of(record, "grant_id")
     _no_way_back(stage, keller, grant_id)
@@ -90,7 +91,7 @@ def _cut_on_the_host(stage: Stage, keller: Person, grant_id: str) -> None:
             stage.prove(
                 "'sallyport cut' ends it: the engineer reads why", holds=done.returncode == 0, found=done.stderr
             )
-            _legs_are_dead(stage)
+            claims.legs_are_dead(stage)
             again = desk.run(["ssh", NAME, "true"])
             stage.prove(
                 "and nobody gets in under its grant", holds=again.returncode == acts.SSH_FAILED, found=again.stderr
@@ -109,7 +110,7 @@ def _cut_on_the_host(stage: Stage, keller: Person, grant_id: str) -> None:
 
 
 def ended_by_itself(stage: Stage) -> None:
-    """A session ends when its window does, when its device is suspended, and when its person is."""
+    """A session ends when its window does, its laptop moves, or its device or its person is suspended."""
     keller, lin = stage.site.people[KELLER], stage.site.people[LIN]
     desk = stage.desk(keller)
     acts.asked_and_approved(stage, keller, _WINDOW_SECONDS)
@@ -132,19 +133,20 @@ def ended_by_itself(stage: Stage) -> None:
     again = wires.await_true(lambda: desk.run(["ssh", NAME, "true"]), lambda done: done.returncode == 0)
     stage.prove("let in again, it works as before", holds=again.returncode == 0, found=again.stderr)
     acts.asked_and_approved(stage, other.person)
-    with acts.ssh_session(stage, other.person) as shell:
-        stage.console_of(stage.site.people[ADMIN]).post(f"/people/{other.person_id}/suspend")
-        _ends(stage, shell, f"{other.person.role.display_name} is suspended", "person_suspended")
-    silent = acts.knocks_again(stage, other.person)
-    stage.prove("and her knocks get no answer any more", holds=silent["connected"] is False, found=silent)
+    with moved.laptop_moves(stage, other.person):
+        with acts.ssh_session(stage, other.person) as shell:
+            stage.console_of(stage.site.people[ADMIN]).post(f"/people/{other.person_id}/suspend")
+            _ends(stage, shell, f"{other.person.role.display_name} is suspended", "person_suspended")
+        silent = acts.knocks_again(stage, other.person)
+        stage.prove("and her knocks get no answer any more", holds=silent["connected"] is False, found=silent)
 
 
 def _ends(stage: Stage, shell: Terminal, when: str, words: str) -> None:
     shell.expect(words, 90)
     shell.wait(30)
     stage.prove(f"{when}: the session ends by itself, and says so", holds=True)
-    stage.say(f"the engineer reads: {_last_words(shell)}")
-    _legs_are_dead(stage)
+    stage.say(f"the engineer reads: {claims.last_words(shell)}")
+    claims.legs_are_dead(stage)
 
 
 def _is_reset(stage: Stage, shell: Terminal, console: PlantSession) -> None:
@@ -152,14 +154,4 @@ def _is_reset(stage: Stage, shell: Terminal, console: PlantSession) -> None:
     shell.wait(90)
     acts.wait_for(console, "/sessions", lambda item: item.get("end_reason") == "device_not_trusted")
     stage.prove("the device is suspended: the session ends by itself, and the console says why", holds=True)
-    _legs_are_dead(stage)
-
-
-def _legs_are_dead(stage: Stage) -> None:
-    found = wires.await_dead(stage.lab)
-    stage.prove("both network legs are dead, at both ends of each", holds=found.are_dead, found=found)
-
-
-def _last_words(shell: Terminal) -> str:
-    lines = [line.strip() for line in shell.screen.splitlines() if "Sallyport" in line]
-    return lines[-1] if lines else ""
+    claims.legs_are_dead(stage)

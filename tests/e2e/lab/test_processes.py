@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.demo.lab import LabError
-from deploy.demo.processes import Processes
+from deploy.demo.processes import Processes, is_running, kill_hard
 
 _GUARD_UID = 61185
 _SUPERVISOR = f"""
@@ -66,3 +66,13 @@ def test_while_the_supervisor_is_held_what_is_killed_stays_dead(running: Process
 def test_who_is_not_there_cannot_be_killed(running: Processes) -> None:
     with pytest.raises(LabError, match="no process opener"):
         running.kill("opener")
+
+
+def test_who_is_noted_by_name_is_found_when_the_supervisor_is_gone(running: Processes) -> None:
+    pid = _started(running)
+    assert running.pids() == {"guard": pid}
+    kill_hard(running.supervisor)
+    assert running.pids() == {}
+    assert is_running(pid)
+    kill_hard(pid)
+    assert not is_running(pid)

@@ -76,3 +76,20 @@ def test_a_frame_that_comes_twice_is_noticed(session: PlantSession, monkeypatch:
     with Watch(session, "ses_1") as watch:
         assert watch.shows("Mind the door")
         assert not watch.is_ordered
+
+
+def test_a_viewer_who_goes_while_nothing_comes_is_gone(session: PlantSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = threading.Event()
+
+    def wait_for_the_end(handler: _Handler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(_EVENTS.partition("event: end")[0].encode())
+        if handler.connection.recv(1) == b"":
+            gone.set()
+
+    monkeypatch.setattr(_Handler, "do_GET", wait_for_the_end)
+    with Watch(session, "ses_1") as watch:
+        assert watch.reaches_live_edge()
+    assert gone.wait(30)
+    assert watch.end_reason == ""

@@ -5,9 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
-import re
-import signal
 import socket
 import ssl
 import subprocess
@@ -15,14 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeVar
 
 from deploy.demo import acts, netns
 from deploy.demo.lab import BROKER, BROKER_CONSOLE_ADDRESS, CONSOLE_PORT, OFFICE, VENDOR
 from deploy.demo.people import ADMIN, KELLER, LIN, WU, ZHAO, Person, Role
 from deploy.demo.plant_api import COOKIE, PREFIX, Json, PlantSession, text_of
-from deploy.demo.site import DOMAIN, Site
+from deploy.demo.site import DOMAIN, Site, set_up
 from deploy.demo.target import ACCOUNT, HOSTNAME, Target, start_target
 from deploy.demo.terminal import Terminal
 from deploy.demo.workstation import PROGRAMS, Desk, open_desks
@@ -47,16 +43,6 @@ def wait_until(look: Callable[[], _Found], what: str, seconds: float = SECONDS) 
             return found
         assert time.monotonic() < deadline, f"{what}: did not come within {seconds:g} s"
         time.sleep(0.1)
-
-
-def set_up(config: Path, section: str, **values: object) -> None:
-    """Put settings into a site's file; a section that is there gets them first."""
-    lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
-    text = config.read_text(encoding="utf-8")
-    text = re.sub("".join(rf"^{name} = .*\n|" for name in values) + r"(?!)", "", text, flags=re.MULTILINE)
-    head = f"[{section}]\n"
-    text = text.replace(head, head + lines) if head in text else f"{text}\n{head}{lines}"
-    config.write_text(text, encoding="utf-8")
 
 
 class World:
@@ -162,16 +148,7 @@ class World:
 
     def start_again(self) -> None:
         """The site after its supervisor died: what it left is stopped, and it is started as after a crash."""
-        namespace = self.lab.name(BROKER)
-        left = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=True)
-        for pid in map(int, left.stdout.split()):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        wait_until(
-            lambda: not subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, check=True).stdout,
-            "what the supervisor left is gone",
-        )
-        self.site.start()
+        self.site.start_again()
         self.all_is_well()
 
     @contextmanager
