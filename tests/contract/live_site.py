@@ -135,12 +135,13 @@ class LiveSite:
         self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
         plant = self._tcp()
         self.url = f"http://localhost:{plant.getsockname()[1]}"
-        self._begin(self._server.serve(sockets=[plant]))
+        self._serving = self._begin(self._server.serve(sockets=[plant]))
         self.until(lambda: self._server.started and bool(self.house.authority.workers) and gateway.ready.is_set())
 
     def stop(self) -> None:
         self.house.watching.stop()
         self._server.should_exit = True
+        self._serving.result(20)  # it closes its browsers' connections; cancelled, it would leave them open
         for task in reversed(self._tasks):
             task.cancel()
         self.do(self._settled())
@@ -256,8 +257,9 @@ class LiveSite:
 
     # -- running --------------------------------------------------------------------------------------------------
 
-    def _begin(self, work: Coroutine[Any, Any, Any]) -> None:
+    def _begin(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
         self._tasks.append(asyncio.run_coroutine_threadsafe(work, self._loop))
+        return self._tasks[-1]
 
     async def _react(self) -> None:
         """Delivers events as the control process does."""

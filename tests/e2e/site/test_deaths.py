@@ -93,8 +93,7 @@ def test_without_control_a_session_freezes_at_its_autonomy_and_ends_at_twice_it(
 
 def test_root_cuts_with_control_dead_and_the_grant_is_gone_afterwards(world: World) -> None:
     processes = world.processes
-    grants = {text_of(one, "id") for one in world.console(WU).items("/sessions?state=live")}
-    assert grants == set()
+    wait_until(lambda: not world.console(WU).items("/sessions?state=live"), "what ran before is over")
     with world.shell(ADA) as shell:
         session = world.live(ADA)
         processes.keep_dead()
@@ -227,7 +226,8 @@ def test_a_number_that_is_missing_from_the_spool_alarms(world: World) -> None:
             world.all_is_well()
     (gap,) = wait_until(lambda: world.events(GAP), "the gap is told")
     assert gap["params"]["got_seq"] == gap["params"]["expected_seq"] + 1  # type: ignore[index]
-    assert len(world.events("sessions.command.blocked", text_of(session, "id"))) == 1
+    blocked = wait_until(lambda: world.events("sessions.command.blocked", text_of(session, "id")), "the other is told")
+    assert len(blocked) == 1
     wait_until(lambda: world.ssh(ADA, "true").returncode == 0, "everybody can come in again")
 
 

@@ -21,6 +21,7 @@ _IDS: Final = {
     "guard": _USERS.guard,
     "gateway": _USERS.gateway,
     "control": _USERS.control,
+    "archive": _USERS.archive,
     "stranger": 61999,
 }
 _MAY_CONNECT: Final = {
@@ -38,6 +39,7 @@ _MAY_READ: Final = {
     "control": {"control"},
     "gateway": {"gateway"},
     "guard": {"guard"},
+    "archive": {"archive"},
     "recordings": {"gateway", "control"},
     "public": set(_IDS),
     "offline": set(),
@@ -164,7 +166,7 @@ def test_nobody_reads_or_traces_a_process_not_even_its_own_user(world: World, na
         assert refused <= {"Permission denied", "Operation not permitted"}, (name, what, got[what])
 
 
-@pytest.mark.parametrize("name", [name for name in _IDS if name != "stranger"])
+@pytest.mark.parametrize("name", list(MODULES))  # this site has no archive, so that nobody runs under its id
 def test_nobody_dials_the_plant_or_the_world(world: World, name: str) -> None:
     ways = [(PLANT_ADDRESS, 22), (VENDOR_ADDRESS, 22)]
     assert set(_as(world, name, dial=ways)["dialled"].values()) == {"Connection refused"}
