@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -161,13 +162,22 @@ def _is_gone(pid: int) -> bool:
         return True
 
 
+def _pids_in(lab: Lab, namespace: str) -> list[str]:
+    """The processes in a namespace; one that was just started may still be on its way there."""
+    until = time.monotonic() + 10
+    while not (found := lab.run(VENDOR, ["ip", "netns", "pids", namespace]).stdout.split()):
+        assert time.monotonic() < until, f"nothing runs in {namespace}"
+        time.sleep(0.02)
+    return found
+
+
 def test_the_next_start_removes_what_a_killed_run_left_and_leaves_a_living_run_alone(lab: Lab, tmp_path: Path) -> None:
     # A folder of its own: another laboratory that starts meanwhile would remove the leftover first.
     process, run_id = _start_lab_process(tmp_path)
     process.kill()
     process.wait(5)
     assert len(namespaces_of(run_id)) == len(HOSTS)
-    (left,) = lab.run(VENDOR, ["ip", "netns", "pids", f"sp-{run_id}-plant"]).stdout.split()
+    (left,) = _pids_in(lab, f"sp-{run_id}-plant")
     with Lab(tmp_path) as living:
         assert reap(tmp_path) == []
         assert len(namespaces_of(living.id)) == len(HOSTS)

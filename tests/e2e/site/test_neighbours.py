@@ -138,6 +138,7 @@ def test_while_a_session_runs_its_window_is_shut_for_the_neighbour(world: World)
 
 def test_a_suspended_device_stays_out_after_the_death_of_every_process(world: World) -> None:
     lin, device_id = world.console(LIN), world.device_of(ADA)
+    world.sign_in(BEN)  # a quarter of an hour without a question of his agent's, and he would be out
     assert world.ssh(ADA, "true").returncode == 0
     lin.post(f"/devices/{device_id}/suspend")
     try:
