@@ -25,10 +25,9 @@ def _send(lab: Lab, host: str, address: str, count: int) -> None:
 
 
 def test_a_host_without_a_firewall_is_seen_and_its_answers_are_counted(lab: Lab) -> None:
-    facts = scan_from_vendor(lab, udp_ports="1-200", tcp_ports="1-500")
-    assert facts.tcp.by_state == {"closed": 500}
-    # What the capture could not take in time it counts as missed.
-    assert facts.silence.ip_to(VENDOR_ADDRESS) + facts.silence.missed >= 500
+    facts = scan_from_vendor(lab, udp_ports="1-50", tcp_ports="1-100")
+    assert facts.tcp.by_state == {"closed": 100}
+    assert facts.silence.ip_to(VENDOR_ADDRESS) >= 100
     assert not facts.hidden
 
 
